@@ -1,0 +1,138 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+)
+
+// Section is a block of the configuration that is decoded by whoever knows its
+// keys, and by more than one: each Decode claims the keys of its struct and
+// Finish reports those nobody claimed. A Section belongs to one goroutine.
+type Section struct {
+	env  *environment
+	path string
+	node *node
+	keys []string // claimed by a Decode
+}
+
+func newSection(env *environment, path string, n *node) *Section {
+	return &Section{env: env, path: path, node: n}
+}
+
+// Path is where the block stands, "mailboxes.support".
+func (s *Section) Path() string { return s.path }
+
+// Position is the file and line at which the block begins.
+func (s *Section) Position() (file string, line int) { return s.node.pos.file, s.node.pos.line }
+
+// Has reports whether the key is there and not empty.
+func (s *Section) Has(key string) bool {
+	e := s.node.find(key)
+	return e != nil && !e.value.isNull()
+}
+
+// Decode fills the struct v points to from the keys its tags name (see the
+// package comment), calls its SetDefaults before and its Validate after, and
+// claims the keys. The error has all there is to say: see Errors.
+func (s *Section) Decode(v any) error {
+	target := reflect.ValueOf(v)
+	if target.Kind() != reflect.Pointer || target.IsNil() || target.Elem().Kind() != reflect.Struct {
+		panic(fmt.Sprintf("config: Section.Decode wants a pointer to a struct, not %T", v))
+	}
+	d := &decoder{env: s.env}
+	setDefaults(target.Elem())
+	d.fields(s.node, s.path, target.Elem(), false)
+	for _, f := range fieldsOf(target.Elem().Type()) {
+		s.keys = append(s.keys, f.keys()...)
+	}
+	d.validate(s.node, s.path, target.Elem(), 0)
+	return d.errs.result()
+}
+
+// Finish reports the keys that no Decode has claimed. A key that came from
+// `defaults:` is no error here, since another kind of mailbox may want it; see
+// Config.Finish.
+func (s *Section) Finish() error {
+	var errs Errors
+	for _, e := range s.node.entries {
+		if !e.known && !e.inherited {
+			errs = append(errs, s.error(e.pos, e.key, fmt.Errorf("unknown key%s", hint(e.key, s.keys))))
+		}
+	}
+	return errs.result()
+}
+
+// Errorf makes an error about a key of the block, at its line; at the block's if
+// the key is "" or absent.
+func (s *Section) Errorf(key, format string, args ...any) error {
+	return s.Error(key, fmt.Errorf(format, args...))
+}
+
+// Error puts err at the line of a key of the block, as Errorf does. It gives nil
+// for nil.
+func (s *Section) Error(key string, err error) error {
+	if err == nil {
+		return nil
+	}
+	pos := s.node.pos
+	if e := s.node.find(key); e != nil {
+		pos = e.pos
+	}
+	return s.error(pos, key, err)
+}
+
+// OneOf gives an error unless value, which stands under key, is one of allowed.
+func (s *Section) OneOf(key, value string, allowed []string) error {
+	if slices.Contains(allowed, value) {
+		return nil
+	}
+	return s.Error(key, unknownWord(value, allowed))
+}
+
+func (s *Section) error(pos position, key string, err error) *Error {
+	path := s.path
+	if key != "" {
+		path = join(path, key)
+	}
+	return &Error{File: pos.file, Line: pos.line, Path: path, Err: err}
+}
+
+// Equal reports whether both blocks say the same, secrets included, whatever
+// file and order they say it in. Both must have been decoded the same way. A
+// reload uses it to leave what did not change alone.
+func (s *Section) Equal(o *Section) bool {
+	return s != nil && o != nil && s.path == o.path && s.node.equal(o.node)
+}
+
+func (n *node) equal(o *node) bool {
+	if n.kind != o.kind || len(n.items) != len(o.items) || len(n.entries) != len(o.entries) {
+		return false
+	}
+	if n.kind == scalar {
+		return n.effective() == o.effective() && n.isNull() == o.isNull()
+	}
+	if n.resolved && n.value != o.value { // a command's answer
+		return false
+	}
+	for i := range n.items {
+		if !n.items[i].equal(o.items[i]) {
+			return false
+		}
+	}
+	for _, e := range n.entries {
+		other := o.find(e.key)
+		if other == nil || !e.value.equal(other.value) {
+			return false
+		}
+	}
+	return true
+}
+
+// effective is the text that counts: expanded if the scalar was decoded.
+func (n *node) effective() string {
+	if n.decoded {
+		return n.value
+	}
+	return n.text
+}

@@ -1,0 +1,69 @@
+package fetcher
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/postferry/postferry/spool"
+)
+
+// Source opens sessions on one configured account.
+type Source interface {
+	// Open connects, secures and signs in. Its errors are *Error.
+	Open(ctx context.Context) (Session, error)
+}
+
+// Session is one signed-in connection. It is used by one goroutine at a time;
+// when ctx ends, a call that waits for the server returns at once and the
+// session is finished.
+type Session interface {
+	// List tells what the box holds. c is the Cursor of the last List of that box
+	// whose result was reconciled, or "". Complete is false when anything limited
+	// the listing. A filter decides what is taken, never what is known.
+	List(ctx context.Context, box string, c Cursor) (Listing, error)
+	// Retrieve fetches the mails and calls take once for each, one after the other,
+	// with the exact octets the server holds (CRLF kept, POP3 byte-stuffing removed)
+	// and a Ref completed with all the server said (Size, ReceivedAt, Flags). It sets
+	// no flag on the server. take reads the Reader to its end before it returns, and
+	// an octet stream that was cut short ends in an error, never in io.EOF. If take
+	// fails, Retrieve stops and returns that error. A mail that could not be had is
+	// left out and reported in an *Error of radius Message, after the others.
+	Retrieve(ctx context.Context, refs []Ref, take func(Ref, io.Reader) error) error
+	// Settle carries settlements out. nil means that the server has confirmed every
+	// one; on an error none, some or all may have happened, and all are repeated in
+	// a later session: a mail already gone counts as settled. POP3: DELE…, QUIT and
+	// its reply; the session is finished by it.
+	Settle(ctx context.Context, due []spool.Settlement) error
+	// Close ends the session. Without Settle the mailbox is as it was: POP3 closes
+	// the connection without QUIT when anything retrieved might be lost by it.
+	Close() error
+}
+
+// Watcher is a session that can wait for news (IMAP IDLE).
+type Watcher interface {
+	// Wait returns nil when the server says that box changed, or after the longest
+	// time a connection may be trusted in silence; it returns an *Error when the
+	// connection fails.
+	Wait(ctx context.Context, box string) error
+}
+
+// Cursor is what a protocol wants to remember of a listing; opaque to others.
+type Cursor string
+
+// Listing is what a box held.
+type Listing struct {
+	Refs     []Ref
+	Complete bool
+	Cursor   Cursor
+}
+
+// Ref names one mail of a box. Message numbers never leave package pop3.
+type Ref struct {
+	Box        string
+	UID        string    // POP3 unique-id, or "UIDVALIDITY/UID"
+	Size       int64     // as the server says, in octets; -1 when not asked yet
+	ReceivedAt time.Time // IMAP INTERNALDATE; zero for POP3
+	Flags      []string  // IMAP; nil for POP3
+	Excluded   bool      // known, but a filter says: do not take
+}

@@ -1,0 +1,137 @@
+// Package fetcher is the taking half: it lists what mailboxes hold, retrieves
+// what is new, makes it durable in the spool, and carries out on the server
+// what the spool says is due (settlements). It knows nothing of parsing or
+// sinks; the spool joins the two halves.
+//
+// Start reading at poll.go, one visit to a mailbox in a straight line. A kind of
+// mailbox (pop3, imap) lives in a folder of its own and implements Source and
+// Session of contract.go; sourcetest is the suite each of them passes.
+package fetcher
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/postferry/postferry/internal/clock"
+	"github.com/postferry/postferry/spool"
+)
+
+// visits bounds how many mailboxes are visited at once. Mailboxes that wait
+// (for their schedule, or in IDLE) do not count.
+const visits = 64
+
+// Options of a Fetcher. The zero Options use the machine's clock and log nowhere.
+type Options struct {
+	Clock  clock.Clock
+	Logger *slog.Logger
+}
+
+// Fetcher visits mailboxes on their schedules. Each mailbox has one goroutine
+// of its own, so two polls of one mailbox never overlap.
+type Fetcher struct {
+	sp        *spool.Spool
+	mailboxes []*Mailbox
+	clock     clock.Clock
+	log       *slog.Logger
+	visits    *semaphore.Weighted
+}
+
+// New makes a Fetcher for the mailboxes, whose names differ.
+func New(sp *spool.Spool, mailboxes []*Mailbox, o Options) *Fetcher {
+	if o.Clock == nil {
+		o.Clock = clock.System{}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Fetcher{sp: sp, mailboxes: mailboxes, clock: o.Clock, log: o.Logger, visits: semaphore.NewWeighted(visits)}
+}
+
+// Run polls every mailbox on its schedule until ctx ends, and returns when the
+// last visit has ended. A mailbox that fails is tried again, later and later;
+// it never stops the others.
+func (f *Fetcher) Run(ctx context.Context) error {
+	f.each(func(m *Mailbox) { f.tend(ctx, m) })
+	return context.Cause(ctx)
+}
+
+// Once polls every mailbox once, several at a time, and returns their reports
+// in the order given to New.
+func (f *Fetcher) Once(ctx context.Context) []Report {
+	return f.visitAll(ctx, func(m *Mailbox) Report { return f.poll(ctx, m) })
+}
+
+// Settle carries out what is due on each mailbox's server, in sessions that do
+// nothing else. Mailboxes that owe nothing are not visited.
+func (f *Fetcher) Settle(ctx context.Context) []Report {
+	return f.visitAll(ctx, func(m *Mailbox) Report { return f.settle(ctx, m) })
+}
+
+func (f *Fetcher) visitAll(ctx context.Context, visit func(*Mailbox) Report) []Report {
+	reports := make([]Report, len(f.mailboxes))
+	index := make(map[*Mailbox]int, len(f.mailboxes))
+	for i, m := range f.mailboxes {
+		index[m] = i
+	}
+	f.each(func(m *Mailbox) { reports[index[m]] = visit(m) })
+	return reports
+}
+
+func (f *Fetcher) each(do func(*Mailbox)) {
+	var wg sync.WaitGroup
+	for _, m := range f.mailboxes {
+		wg.Go(func() { do(m) })
+	}
+	wg.Wait()
+}
+
+// poll is one whole visit: take what is new, settle what is due.
+func (f *Fetcher) poll(ctx context.Context, m *Mailbox) Report {
+	if err := f.visits.Acquire(ctx, 1); err != nil {
+		return Report{Mailbox: m.Name, Err: err}
+	}
+	defer f.visits.Release(1)
+	started := f.clock.Now()
+	p := &poll{m: m, sp: f.sp, clock: f.clock, log: f.log}
+	r := p.run(ctx)
+	if r.Taken+r.Settled+r.Failed > 0 {
+		f.log.Info("mailbox polled", "mailbox", m.Name, "listed", r.Listed, "taken", r.Taken,
+			"settled", r.Settled, "failed", r.Failed, "took", f.clock.Now().Sub(started).Round(time.Millisecond))
+	}
+	return r
+}
+
+// settle is a visit that takes nothing.
+func (f *Fetcher) settle(ctx context.Context, m *Mailbox) Report {
+	r := Report{Mailbox: m.Name}
+	for r.Err == nil {
+		due, err := f.sp.Settlements(ctx, m.Name)
+		if err != nil || len(due) == 0 {
+			r.Err = err
+			return r
+		}
+		p := &poll{m: m, sp: f.sp, clock: f.clock, log: f.log}
+		r.Err = f.settleOnce(ctx, p)
+		r.Settled += p.report.Settled
+	}
+	return r
+}
+
+func (f *Fetcher) settleOnce(ctx context.Context, p *poll) error {
+	if err := f.visits.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	defer f.visits.Release(1)
+	s, err := p.m.Source.Open(ctx)
+	if err != nil {
+		return err
+	}
+	p.s = s
+	err = p.settle(ctx)
+	return errors.Join(err, p.close(err))
+}

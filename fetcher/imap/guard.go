@@ -1,0 +1,282 @@
+package imap
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Bounds of what one response may hold.
+const (
+	maxDepth    = 64        // nested parentheses
+	maxResponse = 16 << 20  // octets of one response outside literals: a SEARCH of two million UIDs
+	maxStatus   = 1 << 20   // octets of a status response or a continuation request
+	maxLiteral  = 64 << 10  // octets of a literal that is not a mail
+	maxBody     = 1 << 30   // octets of a literal that is a mail
+	maxAnswer   = 256 << 20 // octets received between two tagged responses, beyond what was asked for
+)
+
+// violation is a response that no server that means well sends. It ends the
+// connection.
+type violation struct{ what string }
+
+func (v *violation) Error() string { return "the server broke the protocol: " + v.what }
+
+func violatef(format string, args ...any) error {
+	return &violation{fmt.Sprintf(format, args...)}
+}
+
+// guard is the connection that imapclient sees. It cuts the octets from the
+// server into responses (RFC 3501 section 7, RFC 9051 section 7) and hands on
+// only those that imapclient can read safely:
+//
+//   - what this program never asks for and a client must ignore (section 2.2.2)
+//     is dropped whole: imapclient would close the connection on it;
+//   - malformed untagged responses are dropped as long as nothing of them has
+//     been passed on; later they are a violation;
+//   - nesting, lines, literals and the length of an answer are bounded: a
+//     violation closes the connection, and its error stays;
+//   - the end of the connection inside a response or literal is
+//     io.ErrUnexpectedEOF: imapclient would take a truncated mail for a whole
+//     one.
+//
+// What is passed on is passed on unchanged, and mails run through without being
+// looked at. The one exception: of a FETCH response the part after the mail is
+// cut down to its closing parenthesis if imapclient could not read it.
+//
+// Deadlines set by imapclient have no effect: its five minutes for one literal
+// would punish a slow disk. watch bounds the server's silence instead.
+type guard struct {
+	net.Conn
+	br *bufio.Reader
+
+	// What the reading goroutine knows.
+	long    []byte // a line longer than br's buffer
+	out     []byte // octets approved and not yet read by the client
+	literal int64  // octets of an approved literal still to pass
+	open    state  // what the next line continues
+	depth   int    // of open parentheses
+	size    int64  // octets of this response outside literals
+	answer  int64  // octets since the last tagged response
+
+	asked    atomic.Int64 // octets of mail asked for, beyond maxAnswer
+	dropped  atomic.Int64 // responses dropped
+	reading  atomic.Int64 // when the blocked read of the server began (UnixNano), or 0
+	writing  atomic.Int64 // when the blocked write began, or 0
+	swallow  atomic.Bool  // the next write is not sent (see waiting for news)
+	onStatus func(text string)
+	onTagged func()
+
+	mu  sync.Mutex
+	err error // the first failure; it stays
+}
+
+// state is what the next line of the server continues.
+type state int
+
+const (
+	fresh    state = iota // nothing: it begins a response
+	dropping              // a response that is being dropped
+	passing               // a response other than FETCH
+	fetching              // a FETCH response
+)
+
+// newGuard makes a guard over conn. greeting, if any, is read before the
+// server's first octet.
+func newGuard(conn net.Conn, greeting string) *guard {
+	g := &guard{Conn: conn, out: []byte(greeting)}
+	g.br = bufio.NewReaderSize(timed{conn, &g.reading}, 32<<10)
+	return g
+}
+
+// timed notes since when a read is blocked.
+type timed struct {
+	conn  net.Conn
+	since *atomic.Int64
+}
+
+func (t timed) Read(p []byte) (int, error) {
+	t.since.Store(time.Now().UnixNano())
+	defer t.since.Store(0)
+	return t.conn.Read(p)
+}
+
+// Read implements net.Conn: approved octets.
+func (g *guard) Read(p []byte) (int, error) {
+	for len(p) > 0 {
+		if err := g.failure(); err != nil {
+			return 0, err
+		}
+		if len(g.out) > 0 {
+			n := copy(p, g.out)
+			g.out = g.out[n:]
+			return n, nil
+		}
+		if g.literal > 0 {
+			n, err := g.br.Read(p[:min(int64(len(p)), g.literal)])
+			g.literal -= int64(n)
+			if err != nil {
+				err = g.fail(unexpected(err))
+			}
+			return n, err
+		}
+		if err := g.next(); err != nil {
+			return 0, g.fail(err)
+		}
+	}
+	return 0, nil
+}
+
+// next reads one line and approves it, drops it or returns a violation.
+func (g *guard) next() error {
+	line, err := g.readLine()
+	if err == io.EOF && len(line) == 0 && g.open == fresh {
+		return io.EOF
+	}
+	if err != nil {
+		return unexpected(err)
+	}
+	if err := g.spend(int64(len(line))); err != nil {
+		return err
+	}
+	switch g.open {
+	case fresh:
+		g.size, g.depth = int64(len(line)), 0
+		return g.begin(line)
+	default:
+		if g.size += int64(len(line)); g.size > maxResponse {
+			return violatef("a response of more than %d octets", maxResponse)
+		}
+		return g.resume(line)
+	}
+}
+
+// readLine reads to the next LF. The slice is valid until the next read.
+func (g *guard) readLine() ([]byte, error) {
+	if cap(g.long) > 64<<10 {
+		g.long = nil
+	}
+	line, err := g.br.ReadSlice('\n')
+	if err != bufio.ErrBufferFull {
+		return line, err
+	}
+	g.long = append(g.long[:0], line...)
+	for err == bufio.ErrBufferFull {
+		if len(g.long) > maxResponse {
+			return g.long, violatef("a line of more than %d octets", maxResponse)
+		}
+		line, err = g.br.ReadSlice('\n')
+		g.long = append(g.long, line...)
+	}
+	return g.long, err
+}
+
+// spend counts octets against what one answer may hold.
+func (g *guard) spend(n int64) error {
+	if g.answer += n; g.answer > maxAnswer+g.asked.Load() {
+		return violatef("more than %d octets without an end of the answer", g.answer-n)
+	}
+	return nil
+}
+
+// pass approves a line, and the literal that follows it.
+func (g *guard) pass(line []byte, then state, literal int64) error {
+	if literal > 0 {
+		if err := g.spend(literal); err != nil {
+			return err
+		}
+	}
+	g.out, g.literal, g.open = line, max(literal, 0), then
+	return nil
+}
+
+// drop leaves a line out, and skips the literal that follows it.
+func (g *guard) drop(literal int64) error {
+	if g.open == fresh {
+		g.dropped.Add(1)
+	}
+	g.open = fresh
+	if literal < 0 {
+		return nil
+	}
+	if err := g.spend(literal); err != nil {
+		return err
+	}
+	g.open = dropping
+	for literal > 0 {
+		n, err := g.br.Discard(int(min(literal, 1<<20)))
+		literal -= int64(n)
+		if err != nil {
+			return unexpected(err)
+		}
+	}
+	return nil
+}
+
+// Write implements net.Conn.
+func (g *guard) Write(p []byte) (int, error) {
+	if err := g.failure(); err != nil {
+		return 0, err
+	}
+	if g.swallow.Swap(false) {
+		return len(p), nil
+	}
+	g.writing.Store(time.Now().UnixNano())
+	defer g.writing.Store(0)
+	n, err := g.Conn.Write(p)
+	if err != nil {
+		err = g.fail(err)
+	}
+	return n, err
+}
+
+// SetDeadline and its sisters do nothing; see watch.
+func (g *guard) SetDeadline(time.Time) error { return nil }
+
+// SetReadDeadline implements net.Conn.
+func (g *guard) SetReadDeadline(time.Time) error { return nil }
+
+// SetWriteDeadline implements net.Conn.
+func (g *guard) SetWriteDeadline(time.Time) error { return nil }
+
+// fail notes the first failure, closes the connection, and returns it.
+func (g *guard) fail(err error) error {
+	g.mu.Lock()
+	first := g.err == nil
+	if first {
+		g.err = err
+	}
+	err = g.err
+	g.mu.Unlock()
+	if first {
+		g.Conn.Close()
+	}
+	return err
+}
+
+// failure is what ended the connection, or nil.
+func (g *guard) failure() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.err
+}
+
+// Close implements net.Conn.
+func (g *guard) Close() error {
+	g.fail(net.ErrClosed)
+	return nil
+}
+
+// unexpected turns the end of the connection into an error; RFC 3501 section
+// 7.1.5 asks for BYE, and in the middle of a response nothing may end.
+func unexpected(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}

@@ -1,0 +1,159 @@
+package imap
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapclient"
+
+	"github.com/postferry/postferry/fetcher"
+	"github.com/postferry/postferry/internal/dial"
+)
+
+// Source opens sessions on one account. It is safe for concurrent use.
+type Source struct {
+	o       Options
+	tls     *tls.Config
+	connect func(context.Context) (connection, error)
+	warned  sync.Map // what has been said once
+}
+
+var _ fetcher.Source = (*Source)(nil)
+
+// connection is what a *dial.Conn does.
+type connection interface {
+	net.Conn
+	Upgrade(ctx context.Context, config *tls.Config, buffered ...byte) error
+	SetReadTimeout(d time.Duration)
+}
+
+// Open implements fetcher.Source: it connects, secures the connection and signs
+// in.
+func (s *Source) Open(ctx context.Context) (fetcher.Session, error) {
+	op := "connecting to " + s.o.Server.Address()
+	conn, err := s.connect(ctx)
+	if err != nil {
+		return nil, dialError(op, err)
+	}
+	greeting := ""
+	if s.o.Server.Mode == dial.StartTLS {
+		if err := s.startTLS(ctx, conn); err != nil {
+			conn.Close()
+			return nil, err
+		}
+		// imapclient is given a greeting without capabilities, so that it asks
+		// for them again: those sent in clear text are not to be believed (RFC
+		// 3501 section 6.2.1).
+		greeting = "* OK secured\r\n"
+	}
+	conn.SetReadTimeout(0) // a signed-in session may wait; watch bounds silence
+	x := newSession(s, conn, greeting)
+	if err := x.begin(ctx, op); err != nil {
+		x.Close()
+		return nil, err
+	}
+	return x, nil
+}
+
+// begin reads the greeting and signs in.
+func (x *session) begin(ctx context.Context, op string) error {
+	err := x.do(ctx, op, func() error { return x.client.WaitGreeting() })
+	if err != nil {
+		return err
+	}
+	if x.client.State() != imap.ConnStateAuthenticated { // PREAUTH, RFC 3501 section 7.1.4
+		if err := x.signIn(ctx); err != nil {
+			return err
+		}
+	}
+	if err := x.readCapabilities(ctx); err != nil {
+		return err
+	}
+	return x.introduce(ctx)
+}
+
+// readCapabilities learns what the server offers to this user (RFC 3501 section
+// 7.2.1: the list may change with signing in).
+func (x *session) readCapabilities(ctx context.Context) error {
+	return x.do(ctx, "asking for the capabilities", func() error {
+		if fresh := x.client.Caps(); fresh != nil && !sameMap(fresh, x.before) {
+			x.caps = fresh // they came with the answer to the sign-in
+			return nil
+		}
+		var err error
+		x.caps, err = x.client.Capability().Wait()
+		return err
+	})
+}
+
+// introduce says who this is (RFC 2971). Some servers (163.com) open no box
+// before. What they answer does not matter.
+func (x *session) introduce(ctx context.Context) error {
+	if !x.caps.Has(imap.CapID) {
+		return nil
+	}
+	err := x.do(ctx, "sending ID", func() error {
+		_, err := x.client.ID(&imap.IDData{Name: "postferry"}).Wait()
+		return err
+	})
+	if _, refused := errors.AsType[*imap.Error](err); refused {
+		return nil
+	}
+	return err
+}
+
+// warn says a fact about the server once in the life of the source.
+func (s *Source) warn(fact string, args ...any) {
+	if _, said := s.warned.LoadOrStore(fact, true); !said {
+		s.o.Logger.Warn(fact, args...)
+	}
+}
+
+// client makes the imapclient over a guard, with the session's ears.
+func (x *session) listen() *imapclient.Client {
+	x.g.onStatus = x.heard
+	x.g.onTagged = func() { notify(x.tagged) }
+	return imapclient.New(x.g, &imapclient.Options{
+		UnilateralDataHandler: &imapclient.UnilateralDataHandler{
+			Expunge: func(uint32) { notify(x.news) },
+			Mailbox: func(m *imapclient.UnilateralDataMailbox) {
+				if m.NumMessages != nil {
+					notify(x.news)
+				}
+			},
+		},
+	})
+}
+
+// heard keeps what imapclient forgets: the server's last words, and alerts,
+// which must be shown (RFC 3501 section 7.1).
+func (x *session) heard(text string) {
+	kind, rest, _ := strings.Cut(text, " ")
+	if strings.EqualFold(kind, "BYE") {
+		x.bye.Store(&rest)
+	}
+	if alert, ok := cutFold(rest, "[ALERT]"); ok {
+		x.src.o.Logger.Warn("server alert", "server", x.src.o.Server.Address(), "alert", dial.Printable(strings.TrimSpace(alert)))
+	}
+}
+
+func cutFold(s, prefix string) (rest string, ok bool) {
+	if len(s) < len(prefix) || !strings.EqualFold(s[:len(prefix)], prefix) {
+		return "", false
+	}
+	return s[len(prefix):], true
+}
+
+// notify makes a channel of one ready, if it is not.
+func notify(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

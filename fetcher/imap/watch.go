@@ -1,0 +1,77 @@
+package imap
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+)
+
+// watch bounds one exchange with the server until stop is called: the
+// connection is closed when ctx ends, when the server neither sends nor accepts
+// an octet for silence, or when the exchange lasts longer than total (0 is
+// without end). Time during which nothing is wanted of the server, because a
+// mail is being stored, is not its silence.
+func (g *guard) watch(ctx context.Context, silence, total time.Duration) (stop func()) {
+	w := &watcher{g: g, silence: silence, total: total, start: time.Now()}
+	leave := context.AfterFunc(ctx, func() { g.fail(context.Cause(ctx)) })
+	w.mu.Lock()
+	w.timer = time.AfterFunc(w.wait(w.start), w.tick)
+	w.mu.Unlock()
+	return func() {
+		leave()
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.timer.Stop()
+		w.timer = nil
+	}
+}
+
+type watcher struct {
+	g              *guard
+	silence, total time.Duration
+	start          time.Time
+
+	mu    sync.Mutex
+	timer *time.Timer // nil once stopped
+}
+
+// tick looks whether time is up, and sets the timer anew if not.
+func (w *watcher) tick() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.timer == nil {
+		return
+	}
+	now := time.Now()
+	switch {
+	case w.silentFor(now) >= w.silence:
+		w.g.fail(fmt.Errorf("no answer within %s: %w", w.silence, os.ErrDeadlineExceeded))
+	case w.total > 0 && now.Sub(w.start) >= w.total:
+		w.g.fail(fmt.Errorf("no end of the answer within %s: %w", w.total, os.ErrDeadlineExceeded))
+	default:
+		w.timer.Reset(w.wait(now))
+	}
+}
+
+// wait is how long nothing can happen.
+func (w *watcher) wait(now time.Time) time.Duration {
+	d := w.silence - w.silentFor(now)
+	if w.total > 0 {
+		d = min(d, w.total-now.Sub(w.start))
+	}
+	return max(d, time.Millisecond)
+}
+
+// silentFor is for how long the server has been waited for.
+func (w *watcher) silentFor(now time.Time) time.Duration {
+	longest := time.Duration(0)
+	for _, blocked := range []int64{w.g.reading.Load(), w.g.writing.Load()} {
+		if blocked != 0 {
+			since := max(blocked, w.start.UnixNano())
+			longest = max(longest, time.Duration(now.UnixNano()-since))
+		}
+	}
+	return longest
+}

@@ -1,0 +1,147 @@
+package fetcher
+
+import (
+	"context"
+	"hash/fnv"
+	"math/rand/v2"
+	"time"
+)
+
+const (
+	// settleGap is how long settlements that came due after a visit are gathered
+	// before a session is opened for them alone.
+	settleGap = 2 * time.Second
+	// maxJitter bounds how much later than its schedule a mailbox is polled.
+	maxJitter = 30 * time.Second
+)
+
+// Waits after failures, by how far the failure reaches. The last repeats. A
+// refused sign-in is tried at most about a dozen times a day: servers lock
+// accounts that are tried more often.
+var (
+	sessionWaits = []time.Duration{5 * time.Second, 15 * time.Second, time.Minute, 5 * time.Minute}
+	accountWaits = []time.Duration{time.Minute, 10 * time.Minute, time.Hour, 2 * time.Hour}
+)
+
+// tend visits one mailbox until ctx ends: at once, then by its schedule, when
+// settlements are due, and again after a failure.
+func (f *Fetcher) tend(ctx context.Context, m *Mailbox) {
+	var failures failures
+	for ctx.Err() == nil {
+		r := f.poll(ctx, m)
+		if ctx.Err() != nil {
+			return
+		}
+		now := f.clock.Now()
+		next, again := f.next(m, now)
+		if r.Err == nil {
+			if failures.end() {
+				f.log.Info("mailbox recovered", "mailbox", m.Name)
+			}
+		} else {
+			wait, changed := failures.add(r.Err)
+			if changed {
+				f.log.Error("mailbox failed, it is tried again", "mailbox", m.Name, "error", r.Err, "wait", wait.Round(time.Second))
+			}
+			if at := now.Add(wait); !again || at.After(next) {
+				next, again = at, true
+			}
+		}
+		f.idle(ctx, m, next, again, r.Err == nil)
+	}
+}
+
+// next is the mailbox's next regular poll, with its jitter; false when its
+// schedule never fires again.
+func (f *Fetcher) next(m *Mailbox, now time.Time) (time.Time, bool) {
+	at := m.Schedule.Next(now)
+	if at.IsZero() {
+		return at, false
+	}
+	return at.Add(jitter(m.Name, at.Sub(now))), true
+}
+
+// jitter spreads mailboxes that share a schedule: each is late by its own
+// constant share of a tenth of the interval, at most maxJitter.
+func jitter(name string, interval time.Duration) time.Duration {
+	h := fnv.New32a()
+	h.Write([]byte(name))
+	span := min(interval/10, maxJitter)
+	return time.Duration(float64(span) * float64(h.Sum32()) / (1 << 32))
+}
+
+// idle waits for the next poll. Meanwhile settlements that come due are carried
+// out, unless the mailbox has just failed.
+func (f *Fetcher) idle(ctx context.Context, m *Mailbox, next time.Time, again, healthy bool) {
+	wait, stop := context.WithCancel(ctx)
+	defer stop()
+	timer := make(chan struct{})
+	if again {
+		go func() {
+			defer close(timer)
+			_ = f.clock.Sleep(wait, next.Sub(f.clock.Now()))
+		}()
+		defer func() { stop(); <-timer }()
+	}
+	for healthy {
+		due := make(chan error, 1)
+		quit, cancel := context.WithCancel(wait)
+		go func() { due <- f.waitDue(quit, m.Name) }()
+		select {
+		case <-timer:
+			cancel()
+			<-due
+			return
+		case err := <-due:
+			cancel()
+			if err != nil {
+				break
+			}
+			if r := f.settle(ctx, m); r.Err != nil {
+				f.log.Warn("settling failed, it is tried again", "mailbox", m.Name, "error", r.Err)
+				break
+			}
+			continue
+		}
+		break
+	}
+	select {
+	case <-timer:
+	case <-ctx.Done():
+	}
+}
+
+// waitDue returns nil once settlements are due, having left others the time to
+// gather.
+func (f *Fetcher) waitDue(ctx context.Context, mailbox string) error {
+	if err := f.sp.WaitSettlements(ctx, mailbox); err != nil {
+		return err
+	}
+	return f.clock.Sleep(ctx, settleGap)
+}
+
+// failures counts a mailbox's failures in a row.
+type failures struct {
+	n    int
+	said string
+}
+
+// add notes a failure: how long to wait, and whether it is news.
+func (f *failures) add(err error) (time.Duration, bool) {
+	waits := sessionWaits
+	if RadiusOf(err) == Account {
+		waits = accountWaits
+	}
+	base := waits[min(f.n, len(waits)-1)]
+	f.n++
+	changed := f.said != err.Error()
+	f.said = err.Error()
+	return base/2 + rand.N(base/2+1) + base/2, changed
+}
+
+// end notes a success, and whether failures came before it.
+func (f *failures) end() bool {
+	was := f.n > 0
+	*f = failures{}
+	return was
+}

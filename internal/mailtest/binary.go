@@ -1,0 +1,63 @@
+package mailtest
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+)
+
+var builds sync.Map // package and flags → func() (string, error)
+
+// BuildBinary builds ./cmd/postferry with the given flags ("-race") once for
+// this test process and returns its path, in the module's bin folder.
+func BuildBinary(t testing.TB, flags ...string) string {
+	t.Helper()
+	return build(t, "cmd/postferry", flags...)
+}
+
+// build builds one main package of this module.
+func build(t testing.TB, pkg string, flags ...string) string {
+	t.Helper()
+	root := ModuleRoot(t)
+	once, _ := builds.LoadOrStore(pkg+strings.Join(flags, ""), sync.OnceValues(func() (string, error) {
+		return buildInto(root, pkg, flags)
+	}))
+	path, err := once.(func() (string, error))()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// buildInto builds under a name of its own and renames, so that test processes
+// running at the same time never see half a file, nor one that is in use.
+func buildInto(root, pkg string, flags []string) (string, error) {
+	dir := filepath.Join(root, "bin", "test")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	name := filepath.Base(pkg)
+	for _, f := range flags {
+		name += "-" + strings.Trim(strings.Map(fileSafe, f), "-")
+	}
+	path := filepath.Join(dir, name)
+	tmp := fmt.Sprintf("%s.%d", path, os.Getpid())
+	args := append(append([]string{"build", "-o", tmp}, flags...), "./"+pkg)
+	cmd := exec.Command("go", args...)
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, out)
+	}
+	return path, os.Rename(tmp, path)
+}
+
+func fileSafe(r rune) rune {
+	if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' {
+		return r
+	}
+	return '-'
+}

@@ -1,0 +1,103 @@
+package parser
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+)
+
+// windowSize is how much of a mail is in memory at once. Most mails fit whole.
+const windowSize = 256 << 10
+
+// windows lends the buffers, so that a mail costs none of its own.
+var windows = sync.Pool{New: func() any { b := make([]byte, windowSize); return &b }}
+
+// source shows the octets of a mail through a window that moves over them.
+type source struct {
+	r    io.ReaderAt
+	size int64
+	off  int64  // where the window begins
+	buf  []byte // what the window shows
+	lent *[]byte
+	err  error // the first error of r
+}
+
+func newSource(r io.ReaderAt, size int64) *source {
+	lent := windows.Get().(*[]byte)
+	return &source{r: r, size: size, lent: lent}
+}
+
+// release gives the window back; nothing returned by at may be used after it.
+func (s *source) release() {
+	if s.lent != nil {
+		windows.Put(s.lent)
+		s.lent, s.buf = nil, nil
+	}
+}
+
+// at returns octets from off on: at least want of them, fewer only where the
+// mail ends. They are good until the next call.
+func (s *source) at(off int64, want int) []byte {
+	if off >= s.size || off < 0 {
+		return nil
+	}
+	end := s.off + int64(len(s.buf))
+	need := min(off+int64(want), s.size)
+	if off >= s.off && need <= end {
+		return s.buf[off-s.off:]
+	}
+	into := *s.lent
+	if want > len(into) {
+		into = make([]byte, want)
+	}
+	if rest := s.size - off; rest < int64(len(into)) {
+		into = into[:rest]
+	}
+	n, err := readFullAt(s.r, into, off)
+	s.off, s.buf = off, into[:n]
+	if n < len(into) {
+		if err != nil && !errors.Is(err, io.EOF) && s.err == nil {
+			s.err = fmt.Errorf("read mail at octet %d: %w", off+int64(n), err)
+		}
+		s.size = off + int64(n)
+	}
+	return s.buf
+}
+
+// each calls f with the octets from off to end, piece by piece; f must not keep
+// them. It stops when f returns false.
+func (s *source) each(off, end int64, f func([]byte) bool) {
+	for off < end {
+		b := s.at(off, 1)
+		if len(b) == 0 {
+			return
+		}
+		if int64(len(b)) > end-off {
+			b = b[:end-off]
+		}
+		off += int64(len(b))
+		if !f(b) {
+			return
+		}
+	}
+}
+
+// readFullAt fills b from r, whatever the size of r's pieces.
+func readFullAt(r io.ReaderAt, b []byte, off int64) (int, error) {
+	n := 0
+	for n < len(b) {
+		m, err := r.ReadAt(b[n:], off+int64(n))
+		if m < 0 || m > len(b)-n {
+			return n, errors.New("invalid count from ReadAt")
+		}
+		n += m
+		if err != nil {
+			return n, err
+		}
+		if m == 0 {
+			return n, io.ErrNoProgress
+		}
+	}
+	return n, nil
+}

@@ -1,0 +1,27 @@
+package sinks
+
+import "github.com/postferry/postferry/internal/clock"
+
+// Env is what the program gives to every sink it makes. The zero Env serves.
+type Env struct {
+	Version     string      // of postferry, for those that introduce themselves
+	Concurrency int         // how many Delivers run at once; 0 is DefaultConcurrency
+	Clock       clock.Clock // nil is clock.System
+}
+
+// DefaultConcurrency is how many deliveries of one sink run at once.
+const DefaultConcurrency = 8
+
+// WithDefaults fills in what is not set.
+func (e Env) WithDefaults() Env {
+	if e.Version == "" {
+		e.Version = "dev"
+	}
+	if e.Concurrency <= 0 {
+		e.Concurrency = DefaultConcurrency
+	}
+	if e.Clock == nil {
+		e.Clock = clock.System{}
+	}
+	return e
+}

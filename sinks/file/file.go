@@ -1,0 +1,89 @@
+// Package file delivers mail into files.
+//
+// With path it appends one line of JSON for each mail (JSONL); "-" is standard
+// output. With dir it makes one file for each mail, or for each attachment,
+// under a name made from the delivery's id, so that a delivery that is repeated
+// writes the same file again.
+//
+// A delivery is acknowledged when its octets are on disk: appended lines are
+// synced in groups, files are written under a temporary name, synced and
+// renamed. Files are readable by their owner only (mode 0600), since mail is
+// private.
+package file
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/postferry/postferry/sinks"
+	"github.com/postferry/postferry/sinks/payload"
+)
+
+// Options are the keys of a sink of type file, beside those every sink has.
+// Either path or dir is set.
+type Options struct {
+	Path string `config:"path" doc:"File to which one line of JSON is appended for each mail; - is standard output."`
+	Dir  string `config:"dir" doc:"Directory for one file each; made if it is missing."`
+	Each string `config:"each" doc:"With dir: message (the default) or attachment."`
+}
+
+// Validate refuses options that contradict one another.
+func (o Options) Validate() error {
+	switch {
+	case o.Path == "" && o.Dir == "":
+		return errors.New("set path (one line for each mail) or dir (one file for each)")
+	case o.Path != "" && o.Dir != "":
+		return errors.New("path and dir exclude each other: keep one of them")
+	case o.Each != "" && o.Dir == "":
+		return errors.New("each needs dir")
+	case o.Each != "" && o.Each != "message" && o.Each != "attachment":
+		return fmt.Errorf("each %q is not message or attachment", o.Each)
+	}
+	return nil
+}
+
+// New makes the sink. It opens what it will write to, so that a wrong path is
+// found at the start.
+func New(_ string, o Options, r payload.Renderer, _ sinks.Env) (sinks.Sink, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	if o.Dir != "" {
+		return newDir(o.Dir, o.Each == "attachment", r)
+	}
+	if t := r.ContentType(); t != "application/json" {
+		return nil, fmt.Errorf("path holds lines of JSON, which this format is not (%s): use dir", t)
+	}
+	if o.Path == "-" {
+		return &lines{render: r, file: os.Stdout, name: "standard output"}, nil
+	}
+	return newLines(o.Path, r)
+}
+
+// Finding steps.
+func found(step, said string, err error, fix string) []sinks.Finding {
+	if err != nil {
+		return []sinks.Finding{{Step: step, Said: err.Error(), Fix: fix}}
+	}
+	return []sinks.Finding{{Step: step, OK: true, Said: said}}
+}
+
+var _ interface {
+	sinks.Sink
+	sinks.Previewer
+	sinks.Checker
+} = (*lines)(nil)
+
+var _ interface {
+	sinks.Sink
+	sinks.Previewer
+	sinks.Checker
+	sinks.Splitter
+} = (*dir)(nil)
+
+// aborted is the error of a delivery that was given up before it began.
+func aborted(ctx context.Context) error {
+	return fmt.Errorf("writing the mail: %w", context.Cause(ctx))
+}

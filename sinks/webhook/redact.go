@@ -1,0 +1,50 @@
+package webhook
+
+import (
+	"encoding/base64"
+	"net/http"
+	"net/url"
+	"sort"
+	"strings"
+
+	"github.com/postferry/postferry/internal/secret"
+)
+
+// shortest is the length from which a configured value is taken for a secret
+// when it turns up in an answer; a shorter one would blank out common words.
+const shortest = 6
+
+// redactor masks the sink's secrets wherever the network echoes them: receivers
+// under repair like to answer with the whole request.
+func (o *Options) redactor(target *url.URL, header http.Header) *strings.Replacer {
+	values := []string{o.Secret.Reveal(), o.Bearer.Reveal(), o.Basic.Password.Reveal(), header.Get("Authorization")}
+	for _, s := range o.Secrets {
+		values = append(values, s.Reveal())
+	}
+	for _, s := range o.Headers {
+		values = append(values, s.Reveal())
+	}
+	for _, list := range target.Query() {
+		values = append(values, list...)
+	}
+	if proxy, err := url.Parse(o.Proxy); err == nil && proxy.User != nil {
+		password, _ := proxy.User.Password()
+		values = append(values, password, proxy.User.String())
+	}
+	var list []string
+	for _, v := range values {
+		for _, form := range []string{v, strings.TrimPrefix(v, "whsec_"), strings.TrimPrefix(v, "Basic "), url.QueryEscape(v), base64.StdEncoding.EncodeToString([]byte(v))} {
+			if len(v) >= shortest && len(form) >= shortest {
+				list = append(list, form)
+			}
+		}
+	}
+	// The replacer prefers earlier pairs: the longest first, so that no part of a
+	// secret is left over.
+	sort.Slice(list, func(i, j int) bool { return len(list[i]) > len(list[j]) })
+	pairs := make([]string, 0, 2*len(list))
+	for _, v := range list {
+		pairs = append(pairs, v, secret.Masked)
+	}
+	return strings.NewReplacer(pairs...)
+}

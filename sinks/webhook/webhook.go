@@ -1,0 +1,177 @@
+// Package webhook delivers mail by HTTP, signed as Standard Webhooks 1.0 lays
+// down.
+//
+// One delivery is one request: the body the sink's format makes, webhook-id (the
+// delivery's id, the same on every attempt), webhook-timestamp (of the attempt)
+// and, with a secret, webhook-signature. The answer's status decides:
+//
+//	2xx                                    delivered
+//	400 406 413 415 422                    the mail's fault: three tries, then a dead letter
+//	401 402 403 404 405 407 421, TLS, DNS  the sink's fault: held, one probe follows the schedule
+//	410                                    the sink is held and looked at once a day
+//	everything else, and the network       tried again as the schedule says
+//
+// A redirect is not followed: it could carry mail to a place nobody configured.
+// Retry-After is heeded between a second and a day. Of the other 4xx (409, 411,
+// 414, 417, 423, 424, 428, 431, 451 …) none says whose fault it is, so they are
+// temporary, like every status without a rule of its own.
+package webhook
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/postferry/postferry/internal/clock"
+	"github.com/postferry/postferry/internal/secret"
+	"github.com/postferry/postferry/sinks"
+	"github.com/postferry/postferry/sinks/payload"
+)
+
+// Sink posts to one URL. It implements sinks.Sink, Previewer and Checker.
+type Sink struct {
+	name      string
+	method    string
+	url       *url.URL // without user
+	host      string   // how messages name the destination: never the path, which may be a secret
+	header    http.Header
+	timeout   time.Duration
+	signer    signer
+	render    payload.Renderer
+	redact    *strings.Replacer
+	transport *http.Transport
+	clock     clock.Clock
+}
+
+// New makes the sink of that name. Its errors say which option to change; they
+// hold no secret.
+func New(name string, o Options, r payload.Renderer, e sinks.Env) (*Sink, error) {
+	e = e.WithDefaults()
+	s := &Sink{name: name, timeout: o.Timeout, render: r, clock: e.Clock}
+	if s.timeout == 0 {
+		s.timeout = DefaultTimeout
+	}
+	if s.timeout < 0 {
+		return nil, fmt.Errorf("timeout %s is negative", o.Timeout)
+	}
+	var err error
+	if s.url, err = o.target(); err != nil {
+		return nil, err
+	}
+	s.host = s.url.Host
+	if s.method, err = o.method(); err != nil {
+		return nil, err
+	}
+	if s.header, err = o.fixedHeader(e.Version); err != nil {
+		return nil, err
+	}
+	if s.signer, err = newSigner(append([]secret.Secret{o.Secret}, o.Secrets...)); err != nil {
+		return nil, err
+	}
+	if s.transport, err = o.transport(s.url.Hostname(), e.Concurrency); err != nil {
+		return nil, err
+	}
+	s.redact = o.redactor(s.url, s.header)
+	return s, nil
+}
+
+// transport is this sink's own: connections are not shared with others, so one
+// sink's trouble is not another's.
+func (o *Options) transport(host string, concurrency int) (*http.Transport, error) {
+	config, err := o.TLS.Config(host)
+	if err != nil {
+		return nil, err
+	}
+	t := &http.Transport{
+		DialContext:            (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		TLSClientConfig:        config,
+		TLSHandshakeTimeout:    10 * time.Second,
+		ForceAttemptHTTP2:      true, // where TLS negotiates it
+		MaxIdleConns:           concurrency,
+		MaxIdleConnsPerHost:    concurrency,
+		IdleConnTimeout:        90 * time.Second,
+		MaxResponseHeaderBytes: 64 << 10,
+		DisableCompression:     true,     // the answer is for the record, not for us
+		WriteBufferSize:        32 << 10, // most mails leave in one write
+	}
+	switch o.Proxy {
+	case "":
+	case "env":
+		t.Proxy = http.ProxyFromEnvironment
+	default:
+		proxy, err := url.Parse(o.Proxy)
+		if err != nil || proxy.Host == "" {
+			return nil, fmt.Errorf("proxy must be env or a URL, as in http://proxy.example.com:3128")
+		}
+		t.Proxy = http.ProxyURL(proxy)
+	}
+	return t, nil
+}
+
+// Deliver implements sinks.Sink.
+func (s *Sink) Deliver(ctx context.Context, d *sinks.Delivery) (sinks.Receipt, error) {
+	body, err := s.render.Render(d)
+	if err != nil {
+		return sinks.Receipt{}, err
+	}
+	defer body.Release()
+	size := body.Size()
+	limited, cancel := context.WithTimeout(ctx, s.timeout+time.Duration(size>>20)*time.Second)
+	defer cancel()
+	header, err := s.requestHeader(d.ID, body)
+	if err != nil {
+		return sinks.Receipt{}, fmt.Errorf("reading the mail from the store: %w", err)
+	}
+	req := (&http.Request{
+		Method: s.method, URL: s.url, Host: s.url.Host, Header: header,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Body: body.Open(), ContentLength: size,
+		GetBody: func() (io.ReadCloser, error) { return body.Open(), nil },
+	}).WithContext(limited)
+	// The transport, not a Client: no redirects, no cookies.
+	resp, err := s.transport.RoundTrip(req)
+	if err != nil {
+		return sinks.Receipt{}, s.failed(ctx, err)
+	}
+	defer resp.Body.Close()
+	return s.judge(resp, s.readAnswer(resp))
+}
+
+// requestHeader is the header of one attempt.
+func (s *Sink) requestHeader(id string, body *payload.Body) (http.Header, error) {
+	timestamp, signature, err := s.signer.sign(id, s.clock.Now(), body)
+	if err != nil {
+		return nil, err
+	}
+	h := make(http.Header, len(s.header)+len(body.Header)+4)
+	h["Content-Type"] = []string{body.ContentType}
+	for name, values := range body.Header {
+		h[name] = values
+	}
+	for name, values := range s.header {
+		h[name] = values
+	}
+	h[headerID] = []string{id}
+	h[headerTimestamp] = []string{timestamp}
+	if signature != "" {
+		h[headerSignature] = []string{signature}
+	}
+	return h, nil
+}
+
+// Close implements sinks.Sink.
+func (s *Sink) Close() error {
+	s.transport.CloseIdleConnections()
+	return nil
+}
+
+var (
+	_ sinks.Sink      = (*Sink)(nil)
+	_ sinks.Previewer = (*Sink)(nil)
+	_ sinks.Checker   = (*Sink)(nil)
+)

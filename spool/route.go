@@ -1,0 +1,200 @@
+package spool
+
+import (
+	"context"
+	"fmt"
+	"slices"
+)
+
+// unroutedLimit is how many mails are read back for routing at a time.
+const unroutedLimit = 64
+
+// routing is the queue of mail that waits to be routed, in the order taken.
+// Every unrouted mail up to last is in queue or handed to a caller of Next; with
+// more, the store has others after it, and mail just taken stays there as well,
+// so that the order holds.
+type routing struct {
+	queue   []*entry
+	last    ID
+	more    bool
+	loading bool
+	stored  int // counts mails that went to the store only
+	handed  int
+	waiters waiters
+}
+
+// offer gives a mail just taken to Next from memory, if there is room. Needs mu.
+func (s *Spool) offer(i *Item) {
+	r := &s.routing
+	if !r.more && !s.window.room(i.Octets.Size()) {
+		s.shrink()
+	}
+	if r.more || !s.window.room(i.Octets.Size()) {
+		r.more = true
+		r.stored++
+		_ = i.Octets.Close() // the store has them
+	} else {
+		s.enqueue(i)
+	}
+	r.waiters.wake()
+}
+
+func (s *Spool) enqueue(i *Item) {
+	e := s.window.get(i.ID)
+	e.refs++
+	e.waiting = true
+	s.window.load(e, i)
+	s.routing.queue = append(s.routing.queue, e)
+	s.routing.last = max(s.routing.last, i.ID)
+}
+
+// Next implements API.
+func (s *Spool) Next(ctx context.Context) (*Item, error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.calls.Done()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := &s.routing
+	for {
+		if e := s.dequeue(); e != nil {
+			if len(r.queue) > 0 || r.more {
+				r.waiters.wake()
+			}
+			return e.item, nil
+		}
+		var err error
+		if r.more && !r.loading {
+			err = s.readUnrouted(ctx)
+		} else {
+			err = s.wait(ctx, &r.waiters, zero)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// dequeue takes the first mail off the queue and hands it to the caller.
+func (s *Spool) dequeue() *entry {
+	r := &s.routing
+	for len(r.queue) > 0 {
+		e := r.queue[0]
+		r.queue[0] = nil
+		r.queue = r.queue[1:]
+		if !e.waiting {
+			continue // routed without Next
+		}
+		e.handed = true
+		r.handed++
+		s.window.hold(e)
+		return e
+	}
+	r.queue = nil
+	return nil
+}
+
+// readUnrouted reads mail back into the queue. Needs mu, which is given up while
+// the store is asked.
+func (s *Spool) readUnrouted(ctx context.Context) error {
+	r := &s.routing
+	if s.window.used > s.window.limit/2 {
+		s.shrink()
+	}
+	after, stored, room := r.last, r.stored, s.window.limit-s.window.used
+	r.loading = true
+	s.mu.Unlock()
+	items, err := s.store.Unrouted(ctx, after, unroutedLimit, room)
+	s.mu.Lock()
+	r.loading = false
+	r.waiters.wake() // whoever waited for this reading
+	if err != nil {
+		return fmt.Errorf("read mail back for routing: %w", err)
+	}
+	for _, i := range items {
+		s.enqueue(i)
+	}
+	if len(items) == 0 && r.stored == stored {
+		r.more = false
+	}
+	return nil
+}
+
+// Route implements API.
+func (s *Spool) Route(ctx context.Context, id ID, r Routing) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	defer s.calls.Done()
+	mail, err := s.identity(ctx, id)
+	if err != nil {
+		return fmt.Errorf("route mail %d: %w", id, err)
+	}
+	op := &RouteOp{ID: id, Routing: r, At: s.now()}
+	op.To = nil
+	for _, to := range r.To {
+		if slices.Contains(op.To, to) {
+			continue
+		}
+		op.To = append(op.To, to)
+		op.Deliveries = append(op.Deliveries, DeliveryID(mail.Account, mail.SHA256, mail.Ordinal, to))
+	}
+	err = s.commit(ctx, op, int64(len(r.Facts)), func() { s.routed(op) })
+	if err == nil {
+		err = op.Err
+	}
+	if err != nil {
+		return fmt.Errorf("route mail %d: %w", id, err)
+	}
+	return nil
+}
+
+// identity finds what delivery ids are made of.
+func (s *Spool) identity(ctx context.Context, id ID) (*Item, error) {
+	s.mu.Lock()
+	e := s.window.entries[id]
+	if e != nil && e.item != nil {
+		defer s.mu.Unlock()
+		return e.item, nil
+	}
+	s.mu.Unlock()
+	i, err := s.store.Item(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return i, i.Octets.Close()
+}
+
+// routed makes the deliveries claimable. Needs mu.
+func (s *Spool) routed(op *RouteOp) {
+	if op.Err != nil {
+		return
+	}
+	e := s.window.get(op.ID)
+	if e.item != nil {
+		e.item.Facts = op.Facts
+	}
+	for i, to := range op.To {
+		e.refs++
+		s.queue(to.Sink).add(&delivery{entry: e, Ready: Ready{
+			Key:  Key{Due: op.At, Item: op.ID, Part: to.Part},
+			Sink: to.Sink, Delivery: op.Deliveries[i],
+		}})
+	}
+	if e.waiting {
+		e.waiting = false
+		e.refs--
+	}
+	if e.handed {
+		e.handed = false
+		s.routing.handed--
+		s.window.release(e)
+	} else {
+		s.window.tidy(e)
+	}
+	if s.window.used > s.window.limit {
+		s.shrink()
+	}
+	s.changed(op.ID)
+}

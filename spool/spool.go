@@ -1,0 +1,180 @@
+package spool
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/postferry/postferry/internal/clock"
+)
+
+// Options are what a Spool is opened with. The zero value of each field stands
+// for the default.
+type Options struct {
+	Window  int64         // octets of waiting mail kept in memory; 16 MiB
+	Largest int64         // octets of the largest mail taken; 256 MiB
+	Retain  time.Duration // delivered mail is kept for replay this long; 0: not at all
+	Clock   clock.Clock   // the system's
+	Logger  *slog.Logger  // none
+}
+
+const (
+	defaultWindow  = 16 << 20
+	defaultLargest = 256 << 20
+)
+
+// Spool is the front described in the package's documentation. All its methods
+// may be called by several goroutines at once.
+type Spool struct {
+	store   Store
+	clock   clock.Clock
+	log     *slog.Logger
+	largest int64
+	retain  time.Duration
+	root    context.Context // ends with Close; owned goroutines sleep in it
+	cancel  context.CancelFunc
+	owned   sync.WaitGroup // the committer and the purger
+	calls   sync.WaitGroup // methods that run
+	commits committer
+
+	mu      sync.Mutex
+	err     error         // why every call fails: ErrClosed or ErrFenced
+	ended   chan struct{} // closed when err is set
+	closing sync.Once
+	window  window
+	routing routing
+	queues  map[string]*queue
+	claims  map[string]*delivery // by delivery id
+	settled map[string]*waiters  // by mailbox: told of new settlements
+	moved   map[ID]*waiters      // told of a change to a mail
+	drained waiters              // told when claims or routing end
+}
+
+var _ API = (*Spool)(nil)
+
+// Open starts a Spool over the store, which it owns from then on: Close closes
+// it. ctx bounds the opening only.
+func Open(ctx context.Context, store Store, o Options) (*Spool, error) {
+	if o.Window <= 0 {
+		o.Window = defaultWindow
+	}
+	if o.Largest <= 0 {
+		o.Largest = defaultLargest
+	}
+	if o.Clock == nil {
+		o.Clock = clock.System{}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &Spool{
+		store: store, clock: o.Clock, log: o.Logger, largest: o.Largest, retain: o.Retain,
+		ended:   make(chan struct{}),
+		window:  window{limit: o.Window, entries: map[ID]*entry{}},
+		queues:  map[string]*queue{},
+		claims:  map[string]*delivery{},
+		settled: map[string]*waiters{},
+		moved:   map[ID]*waiters{},
+	}
+	if err := s.recall(ctx); err != nil {
+		return nil, fmt.Errorf("open the spool: %w", err)
+	}
+	s.root, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	s.commits.wake = make(chan struct{}, 1)
+	s.owned.Go(s.commitAll)
+	s.owned.Go(s.purgeAll)
+	return s, nil
+}
+
+// recall learns from the store what an earlier process left.
+func (s *Spool) recall(ctx context.Context) error {
+	b, err := s.store.Backlog(ctx)
+	if err != nil {
+		return err
+	}
+	holds, err := s.store.Holds(ctx)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.routing.more = b.Unrouted
+	for sink := range b.Sinks {
+		s.queue(sink).beyond = &Key{}
+	}
+	for _, h := range holds {
+		s.queue(h.Sink).hold = &h
+	}
+	return nil
+}
+
+// Status implements API.
+func (s *Spool) Status(ctx context.Context) (Status, error) {
+	if err := s.enter(ctx); err != nil {
+		return Status{}, err
+	}
+	defer s.calls.Done()
+	st, err := s.store.Status(ctx)
+	if err != nil {
+		return Status{}, fmt.Errorf("read the store's status: %w", err)
+	}
+	return st, nil
+}
+
+// Close waits for the changes that are under way and for every call to return,
+// and closes the store. Calls that wait return ErrClosed; claims not recorded are
+// due again in the next process.
+func (s *Spool) Close() error {
+	var err error
+	s.closing.Do(func() {
+		s.end(ErrClosed)
+		s.commits.close()
+		s.cancel()
+		s.owned.Wait()
+		s.calls.Wait()
+		s.mu.Lock()
+		for _, e := range s.window.entries {
+			e.unload()
+		}
+		s.mu.Unlock()
+		err = s.store.Close()
+	})
+	return err
+}
+
+// end makes every call from now on fail with err, the first one given.
+func (s *Spool) end(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return
+	}
+	s.err = err
+	close(s.ended)
+}
+
+// enter counts a call that Close waits for; the caller ends it with calls.Done.
+func (s *Spool) enter(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return s.err
+	}
+	s.calls.Add(1)
+	return nil
+}
+
+// now is the time as it is stored: UTC, no monotonic reading.
+func (s *Spool) now() time.Time { return stamp(s.clock.Now()) }
+
+func stamp(t time.Time) time.Time {
+	if t.IsZero() {
+		return time.Time{}
+	}
+	return time.Unix(0, t.UnixNano()).UTC()
+}
