@@ -44,7 +44,8 @@ type Session interface {
 type Watcher interface {
 	// Wait returns nil when the server says that box changed, or after the longest
 	// time a connection may be trusted in silence; it returns an *Error when the
-	// connection fails.
+	// connection fails. When ctx ends, Wait ends the waiting on the server too
+	// (IDLE: DONE) and returns ctx.Err(); the session can be used further.
 	Wait(ctx context.Context, box string) error
 }
 

@@ -10,9 +10,9 @@ type Radius int
 
 // The radii, from the smallest.
 const (
-	Message Radius = iota // skip this mail, say so, go on
-	Session               // give the session up and back off; the default of unmarked errors
-	Account               // stop until a human has changed something
+	MessageRadius Radius = iota // skip this mail, say so, go on
+	SessionRadius               // give the session up and back off; the default of unmarked errors
+	AccountRadius               // stop until a human has changed something
 )
 
 // Cause says what kind of failure it was; commands turn it into an exit code.
@@ -60,7 +60,7 @@ func (e *Error) Unwrap() error { return e.Err }
 // joined errors as far as the worst of them.
 func RadiusOf(err error) Radius {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		worst := Message
+		worst := MessageRadius
 		for _, one := range joined.Unwrap() {
 			worst = max(worst, RadiusOf(one))
 		}
@@ -70,7 +70,7 @@ func RadiusOf(err error) Radius {
 	if errors.As(err, &e) {
 		return e.Radius
 	}
-	return Session
+	return SessionRadius
 }
 
 // CauseOf is the cause of err; Temporary where it is not marked.
@@ -84,5 +84,5 @@ func CauseOf(err error) Cause {
 
 // Errorf makes a session error.
 func Errorf(cause Cause, op, hint string, format string, args ...any) *Error {
-	return &Error{Radius: Session, Cause: cause, Op: op, Err: fmt.Errorf(format, args...), Hint: hint}
+	return &Error{Radius: SessionRadius, Cause: cause, Op: op, Err: fmt.Errorf(format, args...), Hint: hint}
 }

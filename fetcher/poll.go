@@ -207,7 +207,7 @@ func (p *poll) take(ctx context.Context, key spool.BoxKey, refs []Ref) error {
 // sayFailed logs what could not be had and passes on what reaches further than
 // single mails. A mail left out stays unknown, so the next poll asks again.
 func (p *poll) sayFailed(box string, err error) error {
-	if err == nil || RadiusOf(err) != Message {
+	if err == nil || RadiusOf(err) != MessageRadius {
 		return err
 	}
 	for _, e := range flatten(err) {

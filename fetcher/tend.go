@@ -129,7 +129,7 @@ type failures struct {
 // add notes a failure: how long to wait, and whether it is news.
 func (f *failures) add(err error) (time.Duration, bool) {
 	waits := sessionWaits
-	if RadiusOf(err) == Account {
+	if RadiusOf(err) == AccountRadius {
 		waits = accountWaits
 	}
 	base := waits[min(f.n, len(waits)-1)]

@@ -17,7 +17,7 @@ import (
 
 // dialError grades a failure to connect or to secure the connection.
 func dialError(op string, err error) error {
-	e := &fetcher.Error{Radius: fetcher.Session, Cause: fetcher.Unreachable, Op: op, Err: err}
+	e := &fetcher.Error{Radius: fetcher.SessionRadius, Cause: fetcher.Unreachable, Op: op, Err: err}
 	if failed, ok := errors.AsType[*dial.Error](err); ok {
 		e.Hint = failed.Hint
 	}
@@ -33,7 +33,7 @@ func refusedError(op string, refusal *imap.Error) *fetcher.Error {
 	if refusal.Type == imap.StatusResponseTypeBad {
 		cause = fetcher.Protocol
 	}
-	return &fetcher.Error{Radius: fetcher.Session, Cause: cause, Op: op, Err: said(refusal)}
+	return &fetcher.Error{Radius: fetcher.SessionRadius, Cause: cause, Op: op, Err: said(refusal)}
 }
 
 // refusal is an answer NO or BAD in the server's words, made safe to show.

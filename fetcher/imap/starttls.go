@@ -97,5 +97,5 @@ func endedBy(ctx context.Context, op string, err error) error {
 	if _, ok := errors.AsType[*violation](err); ok {
 		cause = fetcher.Protocol
 	}
-	return &fetcher.Error{Radius: fetcher.Session, Cause: cause, Op: op, Err: err}
+	return &fetcher.Error{Radius: fetcher.SessionRadius, Cause: cause, Op: op, Err: err}
 }
