@@ -1,0 +1,199 @@
+package sqlite
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/postferry/postferry/spool"
+)
+
+const (
+	staging = "tmp-" // prefix of files not yet named by a row
+	lasting = "mail-"
+)
+
+// files is the folder of large mails.
+type files struct{ dir string }
+
+// Stage implements spool.Store.
+func (s *Store) Stage() (spool.Staging, error) {
+	if err := os.MkdirAll(s.files.dir, 0o700); err != nil {
+		return nil, err
+	}
+	name := staging + rand.Text()
+	f, err := os.OpenFile(filepath.Join(s.files.dir, name), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return &stagingFile{file: &file{dir: s.files.dir, name: name, f: f}}, nil
+}
+
+// stagingFile is a large mail being written.
+type stagingFile struct {
+	file   *file
+	synced bool
+}
+
+func (s *stagingFile) Write(p []byte) (int, error) { return s.file.f.Write(p) }
+
+// Sync implements spool.Staging.
+func (s *stagingFile) Sync() (spool.File, error) {
+	if err := s.file.f.Sync(); err != nil {
+		// What the kernel did with the pages after a failed sync is not known.
+		return nil, fmt.Errorf("%w: %w", spool.ErrFenced, err)
+	}
+	s.synced = true
+	return s.file, nil
+}
+
+// Close implements spool.Staging.
+func (s *stagingFile) Close() error {
+	if s.synced {
+		return nil
+	}
+	return s.file.Close()
+}
+
+// file is a large mail on disk. Close removes it unless a row names it.
+type file struct {
+	dir  string
+	f    *os.File
+	mu   sync.Mutex
+	name string
+	kept bool
+}
+
+func (f *file) ReadAt(p []byte, off int64) (int, error) { return f.f.ReadAt(p, off) }
+
+// Close implements spool.File.
+func (f *file) Close() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	err := f.f.Close()
+	if f.kept {
+		return err
+	}
+	return errors.Join(err, os.Remove(filepath.Join(f.dir, f.name)))
+}
+
+// adopt gives the file its lasting name, which a row is about to hold.
+func (f *file) adopt() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if strings.HasPrefix(f.name, lasting) { // of a batch that failed
+		f.kept = true
+		return nil
+	}
+	name := lasting + strings.TrimPrefix(f.name, staging)
+	if err := os.Rename(filepath.Join(f.dir, f.name), filepath.Join(f.dir, name)); err != nil {
+		return err
+	}
+	f.name, f.kept = name, true
+	return nil
+}
+
+// disown is for a file whose row was not stored: Close removes it.
+func (f *file) disown() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.kept = false
+}
+
+// adopt gives the large mails of a batch their lasting names, durably.
+func (s *Store) adopt(ops []spool.Op) error {
+	adopted := false
+	for _, op := range ops {
+		take, ok := op.(*spool.TakeOp)
+		if !ok || take.Octets.File() == nil {
+			continue
+		}
+		f, ok := take.Octets.File().(*file)
+		if !ok {
+			return errors.New("the mail was staged by another store")
+		}
+		if err := f.adopt(); err != nil {
+			return err
+		}
+		adopted = true
+	}
+	if !adopted {
+		return nil
+	}
+	if err := syncDir(s.files.dir); err != nil {
+		return fmt.Errorf("%w: %w", spool.ErrFenced, err)
+	}
+	return nil
+}
+
+// fileName is what the row of a mail holds; "" for one in memory.
+func fileName(o *spool.Octets) string {
+	if f, ok := o.File().(*file); ok {
+		return f.name
+	}
+	return ""
+}
+
+func disown(o *spool.Octets) {
+	if f, ok := o.File().(*file); ok {
+		f.disown()
+	}
+}
+
+func (s *Store) openFile(name string) (spool.File, error) {
+	f, err := os.Open(filepath.Join(s.files.dir, name))
+	if err != nil {
+		return nil, err
+	}
+	return &file{dir: s.files.dir, name: name, f: f, kept: true}, nil
+}
+
+// remove removes files that no row names any more. One that stays is swept when
+// the store is opened next.
+func (s *Store) remove(names []string) {
+	for _, name := range names {
+		_ = os.Remove(filepath.Join(s.files.dir, name))
+	}
+}
+
+// sweep removes what a crash left: files no row names.
+func (s *Store) sweep(ctx context.Context) error {
+	entries, err := os.ReadDir(s.files.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		name := e.Name()
+		if !strings.HasPrefix(name, staging) && !strings.HasPrefix(name, lasting) {
+			continue // not ours
+		}
+		var named bool
+		err := s.writer.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM items WHERE file = ? AND erased = 0)", name).Scan(&named)
+		if err != nil {
+			return grade(err)
+		}
+		if !named {
+			if err := os.Remove(filepath.Join(s.files.dir, name)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

@@ -1,0 +1,316 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/postferry/postferry/spool"
+)
+
+const itemColumns = `i.id, i.mailbox, i.protocol, i.account, x.box, i.uid, i.received, i.taken, i.flags, i.sha256, i.ordinal, i.size, i.file, i.facts, o.data
+	FROM items i JOIN boxes x ON x.id = i.box LEFT JOIN octets o ON o.item = i.id`
+
+// Item implements spool.Store.
+func (s *Store) Item(ctx context.Context, id spool.ID) (*spool.Item, error) {
+	items, err := s.items(ctx, 0, "SELECT "+itemColumns+" WHERE i.id = ?", int64(id))
+	if err == nil && len(items) == 0 {
+		err = spool.ErrUnknown
+	}
+	if err != nil {
+		return nil, grade(err)
+	}
+	return items[0], nil
+}
+
+// Unrouted implements spool.Store.
+func (s *Store) Unrouted(ctx context.Context, after spool.ID, limit int, octets int64) ([]*spool.Item, error) {
+	items, err := s.items(ctx, max(octets, 1), "SELECT "+itemColumns+" WHERE i.route = 0 AND i.id > ? ORDER BY i.id LIMIT ?", int64(after), limit)
+	return items, grade(err)
+}
+
+// items reads mails, no more after the first than fit in octets unless that is 0.
+func (s *Store) items(ctx context.Context, octets int64, query string, args ...any) (_ []*spool.Item, err error) {
+	rows, err := s.reader.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	limited := octets > 0
+	var items []*spool.Item
+	defer func() {
+		if err != nil {
+			for _, i := range items {
+				_ = i.Octets.Close()
+			}
+		}
+	}()
+	for rows.Next() {
+		i, err := s.item(rows)
+		if err != nil {
+			return items, err
+		}
+		if octets -= i.Octets.Size(); limited && octets < 0 && len(items) > 0 {
+			_ = i.Octets.Close()
+			break
+		}
+		items = append(items, i)
+	}
+	return items, rows.Err()
+}
+
+func (s *Store) item(rows *sql.Rows) (*spool.Item, error) {
+	var (
+		i                     spool.Item
+		received, taken, size int64
+		flags, name           string
+		sum, facts            []byte
+		data                  sql.RawBytes
+	)
+	err := rows.Scan(&i.ID, &i.Mailbox, &i.Protocol, &i.Account, &i.Box, &i.UID, &received, &taken, &flags, &sum, &i.Ordinal, &size, &name, &facts, &data)
+	if err != nil {
+		return nil, err
+	}
+	if len(sum) != len(i.SHA256) {
+		return nil, errors.New("a mail's hash in the store has the wrong length")
+	}
+	i.SHA256 = [32]byte(sum)
+	i.ReceivedAt, i.TakenAt, i.Flags, i.Facts = fromUnix(received), fromUnix(taken), splitFlags(flags), facts
+	var f spool.File
+	if name != "" {
+		if f, err = s.openFile(name); err != nil {
+			return nil, err
+		}
+	}
+	i.Octets = spool.StoredOctets(size, i.SHA256, slices.Clone(data), f)
+	return &i, nil
+}
+
+// Open implements spool.Store.
+func (s *Store) Open(ctx context.Context, sink string, from spool.Key, limit int) ([]spool.Ready, error) {
+	rows, err := s.reader.QueryContext(ctx, `SELECT item, part, id, due, attempts, first FROM deliveries
+		WHERE state < 2 AND sink = ? AND (due, item, part) >= (?, ?, ?) ORDER BY due, item, part LIMIT ?`,
+		sink, unix(from.Due), int64(from.Item), from.Part, limit)
+	return readyRows(sink, rows, err)
+}
+
+func readyRows(sink string, rows *sql.Rows, err error) ([]spool.Ready, error) {
+	if err != nil {
+		return nil, grade(err)
+	}
+	defer rows.Close()
+	var all []spool.Ready
+	for rows.Next() {
+		r := spool.Ready{Sink: sink}
+		var due, first int64
+		if err := rows.Scan(&r.Item, &r.Part, &r.Delivery, &due, &r.Attempts, &first); err != nil {
+			return nil, grade(err)
+		}
+		r.Due, r.First = fromUnix(due), fromUnix(first)
+		all = append(all, r)
+	}
+	return all, grade(rows.Err())
+}
+
+// Owed implements spool.Store.
+func (s *Store) Owed(ctx context.Context, id spool.ID) (spool.Owed, error) {
+	var state int
+	err := s.reader.QueryRowContext(ctx, "SELECT route FROM items WHERE id = ?", int64(id)).Scan(&state)
+	if errors.Is(err, sql.ErrNoRows) {
+		return spool.Owed{}, spool.ErrUnknown
+	}
+	if err != nil {
+		return spool.Owed{}, grade(err)
+	}
+	o := spool.Owed{Unrouted: state == unrouted}
+	rows, err := s.reader.QueryContext(ctx, "SELECT sink, part, id, due, attempts, first FROM deliveries WHERE item = ? AND state < 2", int64(id))
+	if err != nil {
+		return o, grade(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		r := spool.Ready{Key: spool.Key{Item: id}}
+		var due, first int64
+		if err := rows.Scan(&r.Sink, &r.Part, &r.Delivery, &due, &r.Attempts, &first); err != nil {
+			return o, grade(err)
+		}
+		r.Due, r.First = fromUnix(due), fromUnix(first)
+		o.Deliveries = append(o.Deliveries, r)
+	}
+	return o, grade(rows.Err())
+}
+
+// Backlog implements spool.Store.
+func (s *Store) Backlog(ctx context.Context) (spool.Backlog, error) {
+	b := spool.Backlog{Sinks: map[string]time.Time{}}
+	if err := s.reader.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM items WHERE route = 0)").Scan(&b.Unrouted); err != nil {
+		return b, grade(err)
+	}
+	rows, err := s.reader.QueryContext(ctx, `SELECT name, due FROM (SELECT name,
+		(SELECT due FROM deliveries WHERE state < 2 AND sink = name ORDER BY due LIMIT 1) AS due FROM sinks) WHERE due IS NOT NULL`)
+	if err != nil {
+		return b, grade(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var sink string
+		var due int64
+		if err := rows.Scan(&sink, &due); err != nil {
+			return b, grade(err)
+		}
+		b.Sinks[sink] = fromUnix(due)
+	}
+	return b, grade(rows.Err())
+}
+
+// Box implements spool.Store.
+func (s *Store) Box(ctx context.Context, box spool.BoxKey) (spool.Box, error) {
+	var b spool.Box
+	err := s.reader.QueryRowContext(ctx, "SELECT cursor, baseline FROM boxes WHERE account = ? AND box = ?", box.Account, box.Box).Scan(&b.Cursor, &b.Baseline)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	return b, grade(err)
+}
+
+// Ledger implements spool.Store.
+func (s *Store) Ledger(ctx context.Context, box spool.BoxKey, after string, limit int) ([]spool.Known, error) {
+	rows, err := s.reader.QueryContext(ctx, `SELECT uid, gone FROM ledger
+		WHERE box = (SELECT id FROM boxes WHERE account = ? AND box = ?) AND uid > ? ORDER BY uid LIMIT ?`, box.Account, box.Box, after, limit)
+	if err != nil {
+		return nil, grade(err)
+	}
+	defer rows.Close()
+	var all []spool.Known
+	for rows.Next() {
+		var k spool.Known
+		var gone int64
+		if err := rows.Scan(&k.UID, &gone); err != nil {
+			return nil, grade(err)
+		}
+		k.Gone = fromUnix(gone)
+		all = append(all, k)
+	}
+	return all, grade(rows.Err())
+}
+
+// Settlements implements spool.Store.
+func (s *Store) Settlements(ctx context.Context, mailbox string, by time.Time, limit int) ([]spool.Settlement, error) {
+	rows, err := s.reader.QueryContext(ctx, `SELECT s.id, s.item, s.action, i.account, x.box, i.current
+		FROM settlements s JOIN items i ON i.id = s.item JOIN boxes x ON x.id = i.box
+		WHERE s.mailbox = ? AND s.due <= ? ORDER BY s.due, s.id LIMIT ?`, mailbox, unix(by), limit)
+	if err != nil {
+		return nil, grade(err)
+	}
+	defer rows.Close()
+	var all []spool.Settlement
+	for rows.Next() {
+		m := spool.Settlement{Mailbox: mailbox}
+		var action string
+		if err := rows.Scan(&m.ID, &m.Item, &action, &m.Account, &m.Box, &m.UID); err != nil {
+			return nil, grade(err)
+		}
+		if m.Action, err = spool.ParseAction(action); err != nil {
+			return nil, err
+		}
+		all = append(all, m)
+	}
+	return all, grade(rows.Err())
+}
+
+// NextSettlement implements spool.Store.
+func (s *Store) NextSettlement(ctx context.Context, mailbox string) (time.Time, error) {
+	var due int64
+	err := s.reader.QueryRowContext(ctx, "SELECT due FROM settlements WHERE mailbox = ? ORDER BY due LIMIT 1", mailbox).Scan(&due)
+	if errors.Is(err, sql.ErrNoRows) {
+		return time.Time{}, nil
+	}
+	return fromUnix(due), grade(err)
+}
+
+// Holds implements spool.Store.
+func (s *Store) Holds(ctx context.Context) ([]spool.Hold, error) {
+	rows, err := s.reader.QueryContext(ctx, "SELECT sink, probe, reason FROM holds ORDER BY sink")
+	if err != nil {
+		return nil, grade(err)
+	}
+	defer rows.Close()
+	var all []spool.Hold
+	for rows.Next() {
+		var h spool.Hold
+		var probe int64
+		if err := rows.Scan(&h.Sink, &probe, &h.Reason); err != nil {
+			return nil, grade(err)
+		}
+		h.ProbeAt = fromUnix(probe)
+		all = append(all, h)
+	}
+	return all, grade(rows.Err())
+}
+
+// Status implements spool.Store.
+func (s *Store) Status(ctx context.Context) (spool.Status, error) {
+	st := spool.Status{Store: "sqlite:" + s.path, Settings: slices.Clone(s.settings), Mailboxes: []spool.MailboxStatus{}, Sinks: []spool.SinkStatus{}}
+	mailboxes := map[string]*spool.MailboxStatus{}
+	err := s.scan(ctx, `SELECT name, listed, error, taken, toroute, unrouted, quarantined, settlements FROM mailboxes`, func(rows *sql.Rows) error {
+		var m spool.MailboxStatus
+		var listed int64
+		err := rows.Scan(&m.Mailbox, &listed, &m.Error, &m.Taken, &m.ToRoute, &m.Unrouted, &m.Quarantined, &m.Settlements)
+		m.Listed = moment(listed)
+		mailboxes[m.Mailbox] = &m
+		return err
+	})
+	if err == nil {
+		err = s.scan(ctx, `SELECT mailbox, sum(known) FROM boxes WHERE mailbox <> '' GROUP BY mailbox`, func(rows *sql.Rows) error {
+			var name string
+			var known int
+			err := rows.Scan(&name, &known)
+			if mailboxes[name] == nil {
+				mailboxes[name] = &spool.MailboxStatus{Mailbox: name}
+			}
+			mailboxes[name].Known = known
+			return err
+		})
+	}
+	if err == nil {
+		err = s.scan(ctx, `SELECT s.name, s.pending, s.deferred, s.delivered, s.dead, coalesce(h.reason, ''), coalesce(h.probe, 0)
+			FROM sinks s LEFT JOIN holds h ON h.sink = s.name ORDER BY s.name`, func(rows *sql.Rows) error {
+			var k spool.SinkStatus
+			var probe int64
+			err := rows.Scan(&k.Sink, &k.Pending, &k.Deferred, &k.Delivered, &k.Dead, &k.Held, &probe)
+			k.ProbeAt = moment(probe)
+			st.Sinks = append(st.Sinks, k)
+			return err
+		})
+	}
+	for _, m := range mailboxes {
+		st.Mailboxes = append(st.Mailboxes, *m)
+	}
+	slices.SortFunc(st.Mailboxes, func(a, b spool.MailboxStatus) int { return strings.Compare(a.Mailbox, b.Mailbox) })
+	return st, grade(err)
+}
+
+func (s *Store) scan(ctx context.Context, query string, row func(*sql.Rows) error) error {
+	rows, err := s.reader.QueryContext(ctx, query)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := row(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+func moment(n int64) *time.Time {
+	if n == 0 {
+		return nil
+	}
+	t := fromUnix(n)
+	return &t
+}

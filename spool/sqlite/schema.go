@@ -1,0 +1,167 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/postferry/postferry/spool"
+)
+
+// migrations bring a store from the version of their index to the next. One
+// that has been released is never edited.
+var migrations = []string{`
+CREATE TABLE boxes (
+	id       INTEGER PRIMARY KEY,
+	account  TEXT NOT NULL,
+	box      TEXT NOT NULL,
+	mailbox  TEXT NOT NULL DEFAULT '',
+	cursor   TEXT NOT NULL DEFAULT '',
+	baseline INTEGER NOT NULL DEFAULT 0,
+	known    INTEGER NOT NULL DEFAULT 0,
+	UNIQUE (account, box)
+) STRICT;
+
+-- The UIDs known of each box. item is NULL for those skipped; gone is the time
+-- since which listings lack the UID, 0 while they do not; renumbered is 1 where
+-- a whole box was found under other UIDs.
+CREATE TABLE ledger (
+	box        INTEGER NOT NULL,
+	uid        TEXT NOT NULL,
+	item       INTEGER,
+	gone       INTEGER NOT NULL DEFAULT 0,
+	renumbered INTEGER NOT NULL DEFAULT 0,
+	PRIMARY KEY (box, uid)
+) STRICT, WITHOUT ROWID;
+
+-- The mails. uid is the one it was taken under, current the one it has now.
+-- route: 0 waits for routing, 1 routed, 2 no route matched, 3 quarantined.
+-- open and dead count deliveries; ended is when the last of them ended.
+CREATE TABLE items (
+	id       INTEGER PRIMARY KEY AUTOINCREMENT,
+	mailbox  TEXT NOT NULL,
+	protocol TEXT NOT NULL,
+	box      INTEGER NOT NULL,
+	uid      TEXT NOT NULL,
+	current  TEXT NOT NULL,
+	received INTEGER NOT NULL,
+	taken    INTEGER NOT NULL,
+	flags    TEXT NOT NULL,
+	account  TEXT NOT NULL,
+	sha256   BLOB NOT NULL,
+	ordinal  INTEGER NOT NULL,
+	size     INTEGER NOT NULL,
+	file     TEXT NOT NULL DEFAULT '',
+	erased   INTEGER NOT NULL DEFAULT 0,
+	route    INTEGER NOT NULL DEFAULT 0,
+	reason   TEXT NOT NULL DEFAULT '',
+	facts    BLOB,
+	open     INTEGER NOT NULL DEFAULT 0,
+	dead     INTEGER NOT NULL DEFAULT 0,
+	ended    INTEGER NOT NULL DEFAULT 0,
+	after    TEXT NOT NULL,
+	delay    INTEGER NOT NULL,
+	early    INTEGER NOT NULL,
+	failed   TEXT NOT NULL,
+	actions  TEXT NOT NULL DEFAULT ''
+) STRICT;
+CREATE INDEX items_octets ON items (account, sha256);
+CREATE INDEX items_unrouted ON items (id) WHERE route = 0;
+CREATE INDEX items_retained ON items (ended) WHERE ended > 0 AND dead = 0 AND erased = 0;
+
+CREATE TABLE octets (
+	item INTEGER PRIMARY KEY,
+	data BLOB NOT NULL
+) STRICT;
+
+-- state: 0 pending, 1 deferred, 2 delivered, 3 dead
+CREATE TABLE deliveries (
+	item     INTEGER NOT NULL,
+	sink     TEXT NOT NULL,
+	part     TEXT NOT NULL,
+	id       TEXT NOT NULL,
+	state    INTEGER NOT NULL DEFAULT 0,
+	due      INTEGER NOT NULL,
+	attempts INTEGER NOT NULL DEFAULT 0,
+	first    INTEGER NOT NULL DEFAULT 0,
+	PRIMARY KEY (item, sink, part)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX deliveries_open ON deliveries (sink, due, item, part) WHERE state < 2;
+
+CREATE TABLE attempts (
+	item     INTEGER NOT NULL,
+	sink     TEXT NOT NULL,
+	part     TEXT NOT NULL,
+	n        INTEGER NOT NULL,
+	at       INTEGER NOT NULL,
+	duration INTEGER NOT NULL,
+	state    INTEGER NOT NULL,
+	detail   TEXT NOT NULL,
+	answer   TEXT NOT NULL,
+	error    TEXT NOT NULL,
+	PRIMARY KEY (item, sink, part, n)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE settlements (
+	id      INTEGER PRIMARY KEY AUTOINCREMENT,
+	item    INTEGER NOT NULL,
+	mailbox TEXT NOT NULL,
+	action  TEXT NOT NULL,
+	due     INTEGER NOT NULL
+) STRICT;
+CREATE INDEX settlements_due ON settlements (mailbox, due, id);
+CREATE INDEX settlements_item ON settlements (item);
+
+CREATE TABLE holds (
+	sink   TEXT PRIMARY KEY,
+	probe  INTEGER NOT NULL,
+	reason TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE mailboxes (
+	name        TEXT PRIMARY KEY,
+	listed      INTEGER NOT NULL DEFAULT 0,
+	error       TEXT NOT NULL DEFAULT '',
+	taken       INTEGER NOT NULL DEFAULT 0,
+	toroute     INTEGER NOT NULL DEFAULT 0,
+	unrouted    INTEGER NOT NULL DEFAULT 0,
+	quarantined INTEGER NOT NULL DEFAULT 0,
+	settlements INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+CREATE TABLE sinks (
+	name      TEXT PRIMARY KEY,
+	pending   INTEGER NOT NULL DEFAULT 0,
+	deferred  INTEGER NOT NULL DEFAULT 0,
+	delivered INTEGER NOT NULL DEFAULT 0,
+	dead      INTEGER NOT NULL DEFAULT 0
+) STRICT;
+`}
+
+// migrate brings the schema up to date; fresh is true where there was none.
+func migrate(ctx context.Context, db *sql.DB) (fresh bool, err error) {
+	var version int
+	if err := db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
+		return false, err
+	}
+	if version > len(migrations) {
+		return false, fmt.Errorf("%w: its version is %d, and this one knows %d", spool.ErrNewer, version, len(migrations))
+	}
+	for v := version; v < len(migrations); v++ {
+		tx, err := db.BeginTx(ctx, nil)
+		if err != nil {
+			return false, err
+		}
+		if _, err = tx.ExecContext(ctx, migrations[v]); err == nil {
+			_, err = tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", v+1))
+		}
+		if err != nil {
+			_ = tx.Rollback()
+			return false, fmt.Errorf("migrate the store to version %d: %w", v+1, err)
+		}
+		if err := tx.Commit(); err != nil {
+			return false, err
+		}
+	}
+	return version == 0, nil
+}
