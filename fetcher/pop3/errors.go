@@ -1,0 +1,105 @@
+package pop3
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/postferry/postferry/fetcher"
+	"github.com/postferry/postferry/internal/dial"
+	"github.com/postferry/postferry/internal/secret"
+)
+
+// dialError grades a failure to connect or to secure the connection.
+func dialError(ctx context.Context, op string, err error) error {
+	e := &fetcher.Error{Radius: fetcher.SessionRadius, Cause: fetcher.Unreachable, Op: op, Err: err}
+	if failed, ok := errors.AsType[*dial.Error](err); ok {
+		e.Hint = failed.Hint
+	}
+	if dial.Untrusted(err) {
+		e.Cause = fetcher.Untrusted
+	}
+	if ctx.Err() != nil {
+		e.Err, e.Hint, e.Cause = context.Cause(ctx), "", fetcher.Unreachable
+	}
+	return e
+}
+
+// connError grades what ended a session.
+func connError(ctx context.Context, op string, err error) error {
+	e := dialError(ctx, op, err).(*fetcher.Error)
+	if _, ok := errors.AsType[*violation](err); ok && ctx.Err() == nil {
+		e.Cause = fetcher.Protocol
+		e.Hint = "check that server names a POP3 server; if it does, its operator must be asked"
+	}
+	if errors.Is(err, io.ErrUnexpectedEOF) && ctx.Err() == nil {
+		e.Err = fmt.Errorf("the server closed the connection: %w", err)
+	}
+	return e
+}
+
+// codeOf is the extended response code of an -ERR (RFC 2449 section 8), in upper
+// case and without brackets, or "".
+func codeOf(text string) string {
+	if !strings.HasPrefix(text, "[") {
+		return ""
+	}
+	code, _, found := strings.Cut(text[1:], "]")
+	if !found {
+		return ""
+	}
+	return strings.ToUpper(code)
+}
+
+// grade says what a response code means: RFC 2449 section 8.1 and RFC 3206.
+func grade(code string) (radius fetcher.Radius, cause fetcher.Cause, hint string) {
+	switch {
+	case code == "IN-USE":
+		return fetcher.SessionRadius, fetcher.Temporary, "another client has this mailbox open; end it, or wait"
+	case code == "LOGIN-DELAY":
+		return fetcher.SessionRadius, fetcher.Temporary, "the server wants more time between sign-ins; poll less often"
+	case code == "AUTH":
+		return fetcher.AccountRadius, fetcher.Refused, "check username and password, and that the provider allows POP3 for this account"
+	case code == "SYS/PERM" || strings.HasPrefix(code, "SYS/PERM/"):
+		return fetcher.AccountRadius, fetcher.Temporary, "the server says that this needs its operator"
+	case code == "SYS/TEMP" || strings.HasPrefix(code, "SYS/TEMP/"):
+		return fetcher.SessionRadius, fetcher.Temporary, "the server has trouble of its own; it is tried again"
+	}
+	return fetcher.SessionRadius, fetcher.Temporary, ""
+}
+
+// replyError is an -ERR that ends the session.
+func replyError(op string, refused *refusal) error {
+	radius, cause, hint := grade(codeOf(refused.text))
+	return &fetcher.Error{Radius: radius, Cause: cause, Op: op, Err: refused, Hint: hint}
+}
+
+// signInError is an -ERR to USER or PASS. Without a code that says otherwise the
+// credentials were refused (RFC 3206 section 4: only AUTH says so for certain, but
+// few servers send it), and trying again soon gets accounts locked. A password
+// that is repeated in the server's words is masked.
+func signInError(op string, refused *refusal, password secret.Secret) error {
+	text := refused.text
+	if p := password.Reveal(); p != "" {
+		text = strings.ReplaceAll(text, p, secret.Masked)
+	}
+	code := codeOf(text)
+	radius, cause, hint := grade(code)
+	if hint == "" {
+		radius, cause, hint = grade("AUTH")
+	}
+	return &fetcher.Error{Radius: radius, Cause: cause, Op: op, Err: &refusal{text}, Hint: hint}
+}
+
+// messageError is an -ERR that concerns one mail, unless its code says that the
+// server cannot go on.
+func messageError(op, uid string, refused *refusal) error {
+	e := replyError(op, refused).(*fetcher.Error)
+	if codeOf(refused.text) == "" || e.Hint == "" {
+		e.Radius = fetcher.MessageRadius
+	}
+	e.UID = uid
+	return e
+}

@@ -1,0 +1,159 @@
+package pop3
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/knadh/go-pop3"
+
+	"github.com/postferry/postferry/fetcher"
+	"github.com/postferry/postferry/internal/dial"
+)
+
+// Source opens sessions on one account. It is safe for concurrent use.
+type Source struct {
+	o       Options
+	tls     *tls.Config
+	connect func(context.Context) (connection, error)
+	endless sync.Map // unique-ids of mails that turned out larger than MaxOctets
+}
+
+var _ fetcher.Source = (*Source)(nil)
+
+// connection is what a *dial.Conn does.
+type connection interface {
+	net.Conn
+	Upgrade(ctx context.Context, config *tls.Config, buffered ...byte) error
+	SetReadTimeout(d time.Duration)
+}
+
+const secureHint = "use pop3s:// if the server offers it; insecure: true gives up encryption"
+
+// Open implements fetcher.Source: it connects, secures the connection and signs
+// in.
+func (s *Source) Open(ctx context.Context) (fetcher.Session, error) {
+	op := "connecting to " + s.o.Server.Address()
+	conn, err := s.connect(ctx)
+	if err != nil {
+		return nil, dialError(ctx, op, err)
+	}
+	if s.o.Server.Mode == dial.Plain {
+		s.o.Logger.Warn("connection is not encrypted", "server", s.o.Server.Address())
+	}
+	x := &session{src: s, g: newGuard(conn)}
+	if err := x.begin(ctx, op); err != nil {
+		x.broken = true
+		x.Close()
+		return nil, err
+	}
+	return x, nil
+}
+
+// begin greets, secures and signs in.
+func (x *session) begin(ctx context.Context, op string) error {
+	if x.src.o.Server.Mode == dial.StartTLS {
+		if err := x.startTLS(ctx); err != nil {
+			return err
+		}
+	}
+	err := x.do(ctx, op, func() (err error) {
+		x.client, err = pop3.New(pop3.Opt{Dialer: dialer{x.g}}).NewConn()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := x.signIn(ctx); err != nil {
+		return err
+	}
+	return x.capabilities(ctx)
+}
+
+// startTLS reads the greeting and upgrades (RFC 2595 section 4). What the server
+// said in clear text is forgotten; the library is given a greeting of ours.
+func (x *session) startTLS(ctx context.Context) error {
+	op := "securing the connection to " + x.src.o.Server.Address()
+	greet := func() error { return x.g.reply() }
+	if err := x.do(ctx, op, greet); err != nil {
+		return err
+	}
+	err := x.do(ctx, op, func() error {
+		x.g.expect(nil, 0)
+		if x.g.err != nil {
+			return x.g.err
+		}
+		if _, err := x.g.Write([]byte("STLS\r\n")); err != nil {
+			return err
+		}
+		return x.g.reply()
+	})
+	if refused, ok := errors.AsType[*refusal](err); ok {
+		return fetcher.Errorf(fetcher.Untrusted, op, secureHint, "the server refuses STLS: %w", refused)
+	}
+	if err != nil {
+		return err
+	}
+	injected, _ := x.g.r.Peek(x.g.r.Buffered())
+	if err := x.g.Upgrade(ctx, x.src.tls, injected...); err != nil {
+		return dialError(ctx, op, err)
+	}
+	x.g.pending = []byte("+OK secured\r\n")
+	return nil
+}
+
+// signIn sends USER and PASS (RFC 1939 section 7).
+func (x *session) signIn(ctx context.Context) error {
+	op := "signing in as " + printable(x.src.o.Username)
+	err := x.do(ctx, op, func() error {
+		x.g.expect(nil, 0)
+		return x.client.User(x.src.o.Username)
+	})
+	if err == nil {
+		err = x.do(ctx, op, func() error {
+			x.g.expect(nil, 0)
+			return x.client.Pass(x.src.o.Password.Reveal())
+		})
+	}
+	if refused, ok := errors.AsType[*refusal](err); ok {
+		return signInError(op, refused, x.src.o.Password)
+	}
+	return err
+}
+
+// capabilities learns whether the server pipelines. CAPA is asked after the
+// sign-in, since the list may change with it (RFC 2449 section 5); a server
+// without CAPA has none.
+func (x *session) capabilities(ctx context.Context) error {
+	err := x.do(ctx, "asking for the capabilities", func() error {
+		x.g.expect(func(line []byte) error {
+			name, _, _ := strings.Cut(string(line), " ")
+			if strings.EqualFold(name, "PIPELINING") { // RFC 2449 section 6.6
+				x.pipelining = true
+			}
+			return nil
+		}, maxCapa)
+		_, err := x.client.Cmd("CAPA", true)
+		return err
+	})
+	if _, refused := errors.AsType[*refusal](err); refused {
+		return nil
+	}
+	return err
+}
+
+// number reads the decimal digits of a message number, count or size.
+func number(s string) (int64, bool) {
+	for _, c := range []byte(s) {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	return n, err == nil
+}
