@@ -52,13 +52,15 @@ func TestSource(t *testing.T) {
 	} {
 		t.Run(way.name, func(t *testing.T) {
 			d := mailtest.StartDovecot(t)
+			for i := range 30 { // before the first sign-in: Dovecot looks for changes once a second
+				d.AddUser(t, "user"+strconv.Itoa(i)+"@example.com", password)
+			}
 			n := 0
 			sourcetest.Run(t, func(t *testing.T) sourcetest.Fixture {
 				n++
 				o := dovecotOptions(t, d, way.scheme, way.insecure)
 				o.Username, o.WindowMails = "user"+strconv.Itoa(n)+"@example.com", way.window
 				user := o.Username
-				d.AddUser(t, user, password)
 				wrong := o
 				wrong.Password = secret.New("wrong")
 				return sourcetest.Fixture{

@@ -33,10 +33,13 @@ func (x *session) Settle(ctx context.Context, due []spool.Settlement) error {
 			continue
 		}
 		done[d.UID] = true
-		if err := x.delete(ctx, d.UID); fetcher.RadiusOf(err) != fetcher.MessageRadius {
-			return err
-		} else if err != nil {
+		err := x.delete(ctx, d.UID)
+		switch {
+		case err == nil:
+		case fetcher.RadiusOf(err) == fetcher.MessageRadius:
 			failed = append(failed, err)
+		default:
+			return err
 		}
 	}
 	if err := x.quit(ctx); err != nil {

@@ -272,6 +272,9 @@ func deletion(t *testing.T, b *bench) {
 	if err := s.Settle(b.ctx, []spool.Settlement{b.due(refs[1], spool.Delete)}); err != nil {
 		t.Fatalf("Settle: %v", err)
 	}
+	if n := b.Stored(t); n != len(refs)-1 {
+		t.Errorf("%d mails are stored after Settle and before Close, want %d", n, len(refs)-1)
+	}
 	s.Close()
 	want := slices.DeleteFunc(uids(refs), func(u string) bool { return u == refs[1].UID })
 	if got := uids(b.list(t, b.open(t))); !slices.Equal(got, want) {
