@@ -1,0 +1,115 @@
+package sinks
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/postferry/postferry/internal/dial"
+	"github.com/postferry/postferry/parser"
+	"github.com/postferry/postferry/spool"
+)
+
+// facts is what was resolved at routing, kept in spool.Item.Facts.
+type facts struct {
+	Timestamp time.Time         `json:"timestamp"`
+	Failed    map[string]string `json:"failed,omitempty"` // by sink: why its condition could not be told
+}
+
+// clip makes foreign text fit for a record.
+func clip(s string) string {
+	const most = 500
+	if len(s) > most {
+		s = s[:most] + "…"
+	}
+	return dial.Printable(s)
+}
+
+// message is the parsed mail, parsed once for as long as the spool keeps the
+// item in memory.
+func (d *Dispatcher) message(i *spool.Item) (*parser.Message, error) {
+	m, err := i.Memoize(func() (any, error) { return parse(i, d.Limits) })
+	if err != nil {
+		return nil, err
+	}
+	return m.(*parser.Message), nil
+}
+
+func parse(i *spool.Item, limits parser.Limits) (m *parser.Message, err error) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			m, err = nil, fmt.Errorf("a defect in the parser: %v", fault)
+		}
+	}()
+	m, err = parser.Parse(i.Octets, i.Octets.Size(), limits)
+	if err != nil {
+		return nil, err
+	}
+	if !i.ReceivedAt.IsZero() {
+		at := i.ReceivedAt.UTC()
+		m.ReceivedAt = &at
+	}
+	return m, nil
+}
+
+// routeAll is the loop of one router.
+func (d *Dispatcher) routeAll(ctx, work context.Context) error {
+	for ctx.Err() == nil {
+		i, err := d.spool.Next(ctx)
+		if err == nil {
+			err = d.route(ctx, work, i)
+		}
+		if err != nil {
+			if err := d.pause(ctx, "routing", err); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// route decides and records where one mail goes. The item is held until the
+// record stands, so it is tried until then.
+func (d *Dispatcher) route(ctx, work context.Context, i *spool.Item) error {
+	r := d.decide(i)
+	e := Event{Item: i.ID, Mailbox: i.Mailbox, Routing: &r}
+	for {
+		err := d.spool.Route(work, e.Item, r)
+		switch {
+		case err == nil:
+			if r.Quarantine != "" {
+				d.Logger.Error("mail quarantined", "item", e.Item, "mailbox", e.Mailbox, "reason", r.Quarantine)
+			} else {
+				d.Logger.Debug("mail routed", "item", e.Item, "mailbox", e.Mailbox, "deliveries", len(r.To))
+			}
+			d.observe(e)
+			return nil
+		case errors.Is(err, spool.ErrRouted), errors.Is(err, spool.ErrUnknown):
+			return nil // another hand routed or erased it
+		}
+		if err := d.pause(ctx, "routing", err); err != nil || ctx.Err() != nil {
+			return err // the next process routes it
+		}
+	}
+}
+
+// decide makes the routing of one mail.
+func (d *Dispatcher) decide(i *spool.Item) spool.Routing {
+	routes, ok := d.routes[i.Mailbox]
+	if !ok {
+		return spool.Routing{Quarantine: fmt.Sprintf("mailbox %s is no longer configured, so the mail has no routes", i.Mailbox)}
+	}
+	m, err := d.message(i)
+	if err != nil {
+		return spool.Routing{Quarantine: "the mail could not be read from the store: " + clip(err.Error())}
+	}
+	to, failed := Evaluate(routes, m, OriginOf(i))
+	// Whole seconds are what the event shows.
+	f, err := json.Marshal(facts{Timestamp: d.Clock.Now().UTC().Truncate(time.Second), Failed: failed})
+	if err != nil {
+		return spool.Routing{Quarantine: "its facts cannot be written: " + clip(err.Error())}
+	}
+	return spool.Routing{To: split(to, d.dest, m), Facts: f}
+}
