@@ -76,8 +76,8 @@ func (p *parse) scanRange(pt *part, pos, limit int64) {
 	if !p.push(pt, pos) {
 		return
 	}
-	leaf := (*part)(nil)      // the part whose body is being passed over
-	reopen := (*part)(nil)    // a multipart that was closed, if its parent has none open since
+	leaf := (*part)(nil)   // the part whose body is being passed over
+	reopen := (*part)(nil) // a multipart that was closed, if its parent has none open since
 	for {
 		at, line, ok := p.nextDashes(pos, limit)
 		if !ok {

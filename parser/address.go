@@ -1,0 +1,273 @@
+package parser
+
+import "strings"
+
+// addresses reads the address lists of all fields called name (RFC 5322 section
+// 3.4), groups flattened (RFC 8621 section 4.1.2.3); nil where there is none. An
+// element that cannot be read costs no other.
+func (p *parse) addresses(h header, name string) []Address {
+	var list []Address
+	for _, f := range h {
+		if len(f.name) == len(name) && strings.EqualFold(f.name, name) {
+			if list == nil {
+				list = []Address{}
+			}
+			list = p.addressList(list, f.value, "header "+name)
+		}
+	}
+	return list
+}
+
+func (p *parse) addressList(list []Address, s, where string) []Address {
+	elements := splitAddresses(s)
+	for i := 0; i < len(elements); i++ {
+		e := strings.TrimSpace(elements[i])
+		// "Doe, John <j@example.com>": the name was to be quoted.
+		for i+1 < len(elements) && loneName(e) && strings.Contains(elements[i+1], "<") && namesSomebody(elements[i+1]) {
+			i++
+			e += ", " + strings.TrimSpace(elements[i])
+			p.problemOnce(ProblemBadAddress, where, "a comma in a name without quotes")
+		}
+		if e == "" {
+			continue
+		}
+		if len(list) >= p.lim.Addresses {
+			p.problemOnce(ProblemLimitAddresses, where, "the list has more addresses than the limit; the rest was left out")
+			break
+		}
+		if a, ok := p.address(e, where); ok {
+			list = append(list, a)
+		}
+	}
+	return list
+}
+
+// loneName tells whether an element is a name without an address.
+func loneName(e string) bool {
+	return e != "" && !strings.ContainsAny(e, "@<") && !strings.Contains(e, "=?")
+}
+
+// namesSomebody tells whether a name stands before the angle bracket.
+func namesSomebody(e string) bool {
+	name, _, _ := strings.Cut(e, "<")
+	name = strings.TrimSpace(name)
+	return name != "" && name[0] != '"' && !strings.Contains(name, "@")
+}
+
+// splitAddresses parts a list at its commas, and at the semicolons some mail has
+// instead. Names of groups are left out.
+func splitAddresses(s string) []string {
+	var out []string
+	start := 0
+	lastQuote := strings.LastIndexByte(s, '"')
+	lastAngle := strings.LastIndexByte(s, '>')
+	lastSemicolon := strings.LastIndexByte(s, ';')
+	lastComment := strings.LastIndexByte(s, ')')
+	for i := 0; i < len(s); i++ {
+		switch s[i] {
+		case '"':
+			if i < lastQuote {
+				if end := closingQuote(s, i+1); end > 0 && quoteEnds(s, end) {
+					i = end
+				}
+			}
+		case '(':
+			if i < lastComment {
+				if end := skipComment(s, i); end > i+1 {
+					i = end - 1
+				} else {
+					lastComment = i
+				}
+			}
+		case '<':
+			if i < lastAngle {
+				end := strings.IndexAny(s[i+1:], "><")
+				if end >= 0 && s[i+1+end] == '>' {
+					i += end + 1
+				}
+			}
+		case ':':
+			// A group (RFC 5322 section 3.4): a name, a colon, and a semicolon after it.
+			if i < lastSemicolon && !strings.ContainsAny(s[start:i], "@<") {
+				start = i + 1
+			}
+		case ',', ';':
+			out = append(out, s[start:i])
+			start = i + 1
+		}
+	}
+	return append(out, s[start:])
+}
+
+// quoteEnds tells whether what follows a closing quote may follow one; if not,
+// the quotes are unbalanced.
+func quoteEnds(s string, end int) bool {
+	rest := strings.TrimLeft(s[end+1:], " \t")
+	return rest == "" || strings.IndexByte(`,;<(@."=`, rest[0]) >= 0 || rest[0] > ' '
+}
+
+// address reads one element of a list.
+func (p *parse) address(e, where string) (Address, bool) {
+	name, email, comment := cutAddress(e)
+	email = p.cleanEmail(email, where)
+	if email == "" && name == "" {
+		return Address{}, false
+	}
+	if email == "" {
+		// Something without an address: its text is kept where the address would be.
+		p.problem(ProblemBadAddress, where, clip(e, 80))
+		return Address{Email: p.decodeText(unquote(name), where)}, true
+	}
+	if !strings.Contains(email, "@") {
+		p.problemOnce(ProblemBadAddress, where, clip(e, 80))
+	}
+	a := Address{Email: email}
+	text := p.decodeText(unquote(name), where)
+	if text == "" {
+		text = p.decodeText(comment, where)
+	}
+	// A name of encoded-words may hold its quotes inside (RFC 2047 section 5 forbids it).
+	if n := len(text); n > 1 && (text[0] == '"' && text[n-1] == '"' || text[0] == '\'' && text[n-1] == '\'') {
+		text = strings.TrimSpace(text[1 : n-1])
+	}
+	if text != "" && text != email {
+		a.Name = &text
+	} else if text == email && name != "" {
+		a.Name = &text
+	}
+	return a, true
+}
+
+// cutAddress parts an element into name, address and comment.
+func cutAddress(e string) (name, email, comment string) {
+	if open := angle(e); open >= 0 {
+		name = e[:open]
+		email = strings.TrimLeft(e[open:], "<")
+		if end := strings.IndexByte(email, '>'); end >= 0 {
+			email = email[:end]
+		}
+		return strings.TrimSpace(stripComments(name)), email, firstComment(e)
+	}
+	bare := strings.TrimSpace(stripComments(e))
+	comment = firstComment(e)
+	if strings.HasPrefix(bare, `"`) && closingQuote(bare, 1) == len(bare)-1 && strings.Contains(bare, "@") {
+		bare = strings.Trim(bare, `"`) // "ada@example.com"
+	}
+	if !strings.Contains(bare, "@") {
+		if !strings.ContainsAny(bare, " \t\"=") {
+			return "", bare, comment // a local name: "root"
+		}
+		return bare, "", comment
+	}
+	// Words before the address are a name: Ada Byron ada@example.com
+	at := strings.LastIndexByte(bare, '@')
+	start := strings.LastIndexAny(bare[:at], " \t")
+	if q := strings.LastIndexByte(bare[:at], '"'); q >= 0 && q == at-1 {
+		start = strings.LastIndex(bare[:q], ` "`) // a quoted local part
+	}
+	if rest := bare[at:]; strings.ContainsAny(strings.TrimLeft(rest[1:], " \t"), " \t") {
+		// words after it as well: ada@example.com Ada
+		head := strings.TrimLeft(rest[1:], " \t")
+		end := strings.IndexAny(head, " \t")
+		return strings.TrimSpace(bare[:start+1] + head[end:]), bare[start+1:at+1] + head[:end], comment
+	}
+	return strings.TrimSpace(bare[:start+1]), bare[start+1:], comment
+}
+
+// angle finds the bracket that opens the address: the last one outside quotes
+// and comments, or the first of "<<".
+func angle(e string) int {
+	at := -1
+	for i := 0; i < len(e); i++ {
+		switch e[i] {
+		case '"':
+			if end := closingQuote(e, i+1); end > 0 {
+				i = end
+			}
+		case '(':
+			if end := skipComment(e, i); end > i+1 {
+				i = end - 1
+			}
+		case '<':
+			if at < 0 || e[i-1] != '<' {
+				at = i
+			}
+		}
+	}
+	return at
+}
+
+// firstComment is the text of the first comment outside quotes.
+func firstComment(e string) string {
+	for i := 0; i < len(e); i++ {
+		switch e[i] {
+		case '"':
+			if end := closingQuote(e, i+1); end > 0 {
+				i = end
+			}
+		case '(':
+			if end := skipComment(e, i); end > i+1 {
+				return strings.TrimSpace(unescape(e[i+1 : end-1]))
+			}
+		}
+	}
+	return ""
+}
+
+// cleanEmail takes off an address what does not belong to it: a route (RFC 5322
+// section 4.4), comments, white space, a trailing dot.
+func (p *parse) cleanEmail(s, where string) string {
+	s = strings.TrimSpace(stripComments(s))
+	if strings.HasPrefix(s, "@") {
+		if _, rest, ok := strings.Cut(s, ":"); ok {
+			s = rest
+		}
+	}
+	if len(s) > 7 && strings.EqualFold(s[:7], "mailto:") {
+		s = s[7:]
+	}
+	if s == "" {
+		return ""
+	}
+	if strings.Contains(s, "=?") {
+		p.problemOnce(ProblemBadAddress, where, "an address in an encoded-word")
+		s = p.decodeText(s, where)
+	}
+	at := strings.LastIndexByte(s, '@')
+	if at < 0 {
+		return validUTF8(strings.Join(strings.Fields(p.rawText(s, where)), " "))
+	}
+	local, domain := strings.TrimSpace(s[:at]), s[at+1:]
+	if !strings.HasPrefix(local, `"`) {
+		local = dropSpace(local)
+	}
+	domain = strings.TrimSuffix(dropSpace(domain), ".")
+	return validUTF8(p.rawText(local+"@"+domain, where))
+}
+
+func dropSpace(s string) string {
+	if !strings.ContainsAny(s, " \t\r\n") {
+		return s
+	}
+	return strings.Join(strings.Fields(s), "")
+}
+
+// unquote takes the quotes off a display name and undoes quoted pairs.
+func unquote(s string) string {
+	s = strings.TrimSpace(s)
+	if strings.IndexByte(s, '"') < 0 {
+		return unescape(s)
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		switch {
+		case s[i] == '\\' && i+1 < len(s):
+			i++
+			b.WriteByte(s[i])
+		case s[i] == '"':
+		default:
+			b.WriteByte(s[i])
+		}
+	}
+	return strings.TrimSpace(b.String())
+}

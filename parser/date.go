@@ -1,0 +1,226 @@
+package parser
+
+import (
+	"strconv"
+	"strings"
+	"time"
+)
+
+// readDate reads a date and time (RFC 5322 section 3.3 and, for years of two
+// digits and zones by name, section 4.3), the forms of asctime and ISO 8601, and
+// what lies between them. The zone stays the mail's own; without one it is UTC.
+func readDate(raw string) (time.Time, bool) {
+	s := strings.TrimSpace(stripComments(raw))
+	if len(s) > 200 {
+		return time.Time{}, false
+	}
+	for _, layout := range [...]string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02 15:04:05 -0700", "2006-01-02T15:04:05-0700", "2006-01-02T15:04Z07:00", "2006-01-02"} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t, true
+		}
+	}
+	d := dateReader{day: -1, year: -1, hour: -1, zone: time.UTC}
+	words := strings.FieldsFunc(s, func(r rune) bool { return r == ' ' || r == '\t' || r == ',' || r == '\r' || r == '\n' })
+	for i := 0; i < len(words); i++ {
+		// "12 : 30 : 05" (RFC 5322 section 4.3 lets white space stand there)
+		for i+1 < len(words) && d.hour < 0 && (strings.HasSuffix(words[i], ":") || strings.HasPrefix(words[i+1], ":")) {
+			words[i+1] = words[i] + words[i+1]
+			i++
+		}
+		if !d.word(words[i]) {
+			return time.Time{}, false
+		}
+	}
+	return d.time()
+}
+
+type dateReader struct {
+	day, year          int
+	month              time.Month
+	hour, minute, sec  int
+	zone               *time.Location
+	zoned, pm, halfDay bool
+}
+
+// word takes the next word of a date; false where it makes no sense.
+func (d *dateReader) word(w string) bool {
+	switch {
+	case strings.Contains(w, ":") && d.hour < 0 && w[0] >= '0' && w[0] <= '9':
+		return d.clock(w)
+	case strings.Count(w, "-") == 2 && w[0] >= '0' && w[0] <= '9': // 24-Nov-2026
+		for _, part := range strings.Split(w, "-") {
+			if !d.word(part) {
+				return false
+			}
+		}
+		return true
+	case (w[0] == '+' || w[0] == '-') && len(w) > 1:
+		return d.offset(w)
+	case w[0] >= '0' && w[0] <= '9':
+		return d.number(w)
+	case d.month == 0 && monthOf(w) != 0:
+		d.month = monthOf(w)
+		return true
+	case strings.EqualFold(w, "pm") || strings.EqualFold(w, "am"):
+		d.halfDay, d.pm = true, strings.EqualFold(w, "pm")
+		return true
+	case isWeekday(w):
+		return true
+	}
+	return d.zoneName(w)
+}
+
+func (d *dateReader) clock(w string) bool {
+	// A zone may follow without white space: 12:30:05+0100, 12:30:05Z
+	if i := strings.IndexAny(w, "+-Zz"); i > 0 {
+		if !d.zoneName(w[i:]) && !d.offset(w[i:]) {
+			return false
+		}
+		w = w[:i]
+	}
+	w, _, _ = strings.Cut(w, ".")
+	parts := strings.Split(w, ":")
+	if len(parts) < 2 || len(parts) > 3 {
+		return false
+	}
+	var n [3]int
+	for i, part := range parts {
+		v, err := strconv.Atoi(strings.TrimSpace(part))
+		if err != nil || v < 0 || v > 60 {
+			return false
+		}
+		n[i] = v
+	}
+	d.hour, d.minute, d.sec = n[0], n[1], n[2]
+	return d.hour < 25 && d.minute < 60
+}
+
+func (d *dateReader) number(w string) bool {
+	digits := strings.TrimRight(strings.ToLower(w), "stndrh.")
+	v, err := strconv.Atoi(digits)
+	if err != nil {
+		return false
+	}
+	switch {
+	case d.day < 0 && len(digits) <= 2:
+		d.day = v
+	case d.year < 0:
+		switch {
+		case len(digits) <= 2 && v < 50: // RFC 5322 section 4.3
+			v += 2000
+		case len(digits) <= 3:
+			v += 1900
+		}
+		d.year = v
+	case len(digits) == 4 && !d.zoned: // a zone without its sign
+		return d.offset("+" + digits)
+	}
+	return true
+}
+
+// offset reads +0100, +01:00 and +1.
+func (d *dateReader) offset(w string) bool {
+	digits := strings.ReplaceAll(w[1:], ":", "")
+	v, err := strconv.Atoi(digits)
+	if err != nil || len(digits) > 4 {
+		return false
+	}
+	if len(digits) <= 2 {
+		v *= 100
+	}
+	seconds := v/100*3600 + v%100*60
+	if w[0] == '-' {
+		seconds = -seconds
+	}
+	if seconds > 24*3600 || seconds < -24*3600 {
+		seconds = 0
+	}
+	if d.zoned && seconds == 0 {
+		return true
+	}
+	d.setZone(seconds)
+	return true
+}
+
+func (d *dateReader) setZone(seconds int) {
+	d.zoned = true
+	d.zone = time.UTC
+	if seconds != 0 {
+		d.zone = time.FixedZone("", seconds)
+	}
+}
+
+// zones are the zones by name of RFC 5322 section 4.3, and those mail has
+// besides, in hours.
+var zones = map[string]float64{
+	"UT": 0, "UTC": 0, "GMT": 0, "Z": 0, "WET": 0,
+	"EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7,
+	"AKST": -9, "AKDT": -8, "HST": -10, "AST": -4, "ADT": -3, "BRT": -3,
+	"BST": 1, "CET": 1, "MET": 1, "CEST": 2, "MEST": 2, "EET": 2, "EEST": 3, "WEST": 1, "SAST": 2, "MSK": 3, "MSD": 4,
+	"JST": 9, "KST": 9, "HKT": 8, "SGT": 8, "AEST": 10, "AEDT": 11, "NZST": 12, "NZDT": 13, "IST": 5.5,
+}
+
+func (d *dateReader) zoneName(w string) bool {
+	name := strings.ToUpper(strings.Trim(w, `"'`))
+	if i := strings.IndexAny(name, "+-"); i > 0 { // GMT+0100
+		if _, ok := zones[name[:i]]; ok {
+			return d.offset(name[i:])
+		}
+		return false
+	}
+	hours, ok := zones[name]
+	switch {
+	case d.zoned: // a name beside the offset
+		return true
+	case ok:
+		d.setZone(int(hours * 3600))
+		return true
+	}
+	// RFC 5322 section 4.3: other names say nothing of the offset.
+	return d.hour >= 0 && len(name) <= 5
+}
+
+func (d *dateReader) time() (time.Time, bool) {
+	if d.year < 0 || d.month == 0 || d.day < 1 || d.day > 31 {
+		return time.Time{}, false
+	}
+	if d.hour < 0 {
+		d.hour = 0
+	}
+	if d.halfDay && d.hour <= 12 {
+		d.hour %= 12
+		if d.pm {
+			d.hour += 12
+		}
+	}
+	t := time.Date(d.year, d.month, d.day, d.hour, d.minute, d.sec, 0, d.zone)
+	return t, d.year <= 9999
+}
+
+var monthNames = [...]string{"jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"}
+
+func monthOf(w string) time.Month {
+	if len(w) < 3 {
+		return 0
+	}
+	w = strings.ToLower(w)
+	for i, name := range monthNames {
+		if w[:3] == name && strings.HasPrefix(strings.ToLower(time.Month(i+1).String())+".", strings.TrimSuffix(w, ".")) || w == name+"t" {
+			return time.Month(i + 1)
+		}
+	}
+	return 0
+}
+
+func isWeekday(w string) bool {
+	if len(w) < 3 {
+		return false
+	}
+	w = strings.ToLower(strings.TrimSuffix(w, "."))
+	for day := range time.Weekday(7) {
+		if name := strings.ToLower(day.String()); strings.HasPrefix(name, w[:3]) && strings.HasPrefix(name, strings.TrimSuffix(w, "s")) {
+			return true
+		}
+	}
+	return false
+}

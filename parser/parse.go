@@ -1,0 +1,154 @@
+package parser
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// parse is one mail being read.
+type parse struct {
+	r   io.ReaderAt
+	src *source
+	lim Limits
+	msg *Message
+
+	open   []*part // the multiparts that are open, outermost first
+	parts  int     // read so far
+	reread int64   // octets looked at once more to mend boundaries
+
+	headerText  []byte // lent to the header being read
+	headerSpans []fieldSpan
+	headerTotal int // octets of all headers
+}
+
+// Parse reads the mail of size octets in r. It fails only where r does: whatever
+// the mail says, there is a Message, and what had to be mended is in its
+// Problems. The attachments of the Message go on reading r.
+func Parse(r io.ReaderAt, size int64, lim Limits) (m *Message, err error) {
+	p := &parse{r: r, src: newSource(r, size), lim: lim.withDefaults(), msg: newMessage(size)}
+	defer p.src.release()
+	defer func() {
+		if fault := recover(); fault != nil {
+			// A defect here must not stop a mail: it arrives with what was read.
+			p.problem(ProblemFault, "", clip(fmt.Sprint(fault), 200))
+			m, err = p.msg, p.src.err
+			p.finish()
+		}
+	}()
+	p.message()
+	if p.src.err != nil {
+		return nil, p.src.err
+	}
+	if p.src.size < size {
+		p.problem(ProblemAmbiguousLength, "", "the source ended before the size it was given with")
+	}
+	return p.msg, nil
+}
+
+// newMessage is a Message whose lists are empty instead of nil.
+func newMessage(size int64) *Message {
+	return &Message{
+		Size: size, Attachments: []Attachment{}, Headers: []Header{}, DeliveredTo: []string{},
+		RecipientTags: []string{}, Calendar: []Event{}, Problems: []Problem{},
+	}
+}
+
+func (p *parse) message() {
+	root := p.walk(p.begin())
+	h := root.header
+	if len(h) == 0 && p.src.size > 0 {
+		p.problem(ProblemNoHeader, "header", "the mail has no header; all of it is body")
+	}
+	p.fields(h)
+	b := p.bodies(root)
+	p.texts(b)
+	p.attachments(b)
+	p.reports(root)
+	p.derive(h, root)
+	p.finish()
+}
+
+// begin passes over what may stand before the header: a byte order mark and
+// empty lines.
+func (p *parse) begin() int64 {
+	b := p.src.at(0, 1024)
+	rest := bytes.TrimPrefix(b, []byte("\xef\xbb\xbf"))
+	if trimmed := bytes.TrimLeft(rest, "\r\n"); len(trimmed) > 0 && isFieldLine(trimmed[:min(len(trimmed), 500)]) {
+		rest = trimmed
+	}
+	return int64(len(b) - len(rest))
+}
+
+// fields reads the header fields every mail has.
+func (p *parse) fields(h header) {
+	m := p.msg
+	for _, f := range h {
+		m.Headers = append(m.Headers, Header{validUTF8(f.name), p.decodeText(f.value, "header "+f.name)})
+	}
+	m.MessageID = p.ids(h, "Message-ID")
+	m.InReplyTo = p.ids(h, "In-Reply-To")
+	m.References = p.ids(h, "References")
+	m.From = p.addresses(h, "From")
+	m.Sender = p.addresses(h, "Sender")
+	m.ReplyTo = p.addresses(h, "Reply-To")
+	m.To = p.addresses(h, "To")
+	m.CC = p.addresses(h, "Cc")
+	m.BCC = p.addresses(h, "Bcc")
+	// RFC 5322 section 3.6: these stand at most once.
+	for _, name := range [...]string{"From", "Sender", "To", "Subject", "Date", "Message-ID"} {
+		if h.count(name) > 1 {
+			p.problem(ProblemDuplicateField, "header "+name, "the field stands more than once; the last holds")
+		}
+	}
+	if raw, ok := h.get("Subject"); ok {
+		s := p.decodeText(raw, "header Subject")
+		m.Subject = &s
+	}
+	if raw, ok := h.get("Date"); ok && raw != "" {
+		if t, ok := readDate(raw); ok {
+			m.SentAt = &Time{t}
+		} else {
+			p.problem(ProblemBadDate, "header Date", clip(raw, 80))
+		}
+	}
+}
+
+// finish makes what is derived from everything else, and what is never empty.
+func (p *parse) finish() {
+	m := p.msg
+	if m.Text != nil {
+		m.Preview = preview(*m.Text)
+	}
+	if m.Thread.Key == "" {
+		m.Thread.Key = threadKey(m)
+	}
+}
+
+// maxPreview is how many characters a preview has (RFC 8621 section 4.1.4).
+const maxPreview = 256
+
+// preview is the beginning of a text in one line.
+func preview(text string) string {
+	var b strings.Builder
+	n, space := 0, false
+	for _, r := range text {
+		if r == ' ' || r == '\t' || r == '\n' || r == '\r' || r == '\u00a0' {
+			space = n > 0
+			continue
+		}
+		if space {
+			if n++; n >= maxPreview {
+				break
+			}
+			b.WriteByte(' ')
+			space = false
+		}
+		b.WriteRune(r)
+		if n++; n >= maxPreview {
+			break
+		}
+	}
+	return b.String()
+}
