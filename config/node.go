@@ -52,7 +52,7 @@ type node struct {
 	secret   bool
 	value    string // of a scalar, after expansion
 	vars     []string
-	resolved bool // value is what the named file or command gave
+	resolved bool     // value is what the named file or command gave
 	defaults []*entry // keys that are absent, with the values that stand in for them
 }
 

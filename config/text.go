@@ -4,7 +4,6 @@ import (
 	"encoding"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strconv"
@@ -145,4 +144,3 @@ func typeName(t reflect.Type) string {
 	}
 	return "a whole number"
 }
-
