@@ -121,12 +121,12 @@ func (p *parse) texts(b *bodies) {
 	if len(b.text) > 0 {
 		p.msg.Text = p.join(b.text, "text", func(pt *part) string {
 			if pt.mediaType == "text/html" {
-				return htmlText(read(pt))
+				return htmlText(read(pt), true, p.lim.Text)
 			}
 			return read(pt)
 		})
 	} else if p.msg.HTML != nil {
-		s := htmlText(*p.msg.HTML)
+		s := htmlText(*p.msg.HTML, true, p.lim.Text)
 		p.msg.Text = &s
 	}
 	if p.msg.HTML != nil {

@@ -17,6 +17,7 @@ type parse struct {
 	open   []*part // the multiparts that are open, outermost first
 	parts  int     // read so far
 	reread int64   // octets looked at once more to mend boundaries
+	found  findings
 
 	headerText  []byte // lent to the header being read
 	headerSpans []fieldSpan

@@ -1,0 +1,99 @@
+package parser
+
+import (
+	"slices"
+	"strings"
+)
+
+// authentication reads the results of checks that a server the operator trusts
+// has written into the mail (RFC 8601). A field counts only where its
+// authserv-id is one of Limits.AuthservIDs (section 5); anybody can write the
+// others. Of several the topmost holds: it was added last, by the nearest
+// server.
+func (p *parse) authentication(h header) Authentication {
+	var a Authentication
+	for _, f := range h {
+		if !strings.EqualFold(f.name, "Authentication-Results") {
+			continue
+		}
+		id, clauses := authClauses(f.value)
+		if !p.trusted(id) {
+			p.problemOnce(ProblemForgedAuthserv, "header Authentication-Results", "from "+clip(id, 80)+", which is not trusted")
+			continue
+		}
+		if a.Trusted {
+			continue
+		}
+		a.Trusted = true
+		a.SPF = authResult(clauses, "spf")
+		a.DKIM = authResult(clauses, "dkim")
+		a.DMARC = authResult(clauses, "dmarc")
+	}
+	return a
+}
+
+func (p *parse) trusted(id string) bool {
+	return slices.ContainsFunc(p.lim.AuthservIDs, func(t string) bool { return t != "" && strings.EqualFold(t, id) })
+}
+
+// authClauses parts a field into its authserv-id and its results (RFC 8601
+// section 2.2). Comments are left out, and quoted strings are emptied, so that
+// nothing in either can pass for a result.
+func authClauses(v string) (id string, clauses []string) {
+	v = stripComments(v)
+	var b strings.Builder
+	for i := 0; i < len(v); i++ {
+		if v[i] == '"' {
+			end := closingQuote(v, i+1)
+			if end < 0 {
+				break // nothing after a quote that never closes is believed
+			}
+			if b.Len() == 0 {
+				b.WriteString(v[i+1 : end]) // the authserv-id may be quoted
+			} else {
+				b.WriteString(`""`)
+			}
+			i = end
+			continue
+		}
+		b.WriteByte(v[i])
+	}
+	clauses = strings.Split(b.String(), ";")
+	words := strings.Fields(clauses[0])
+	if len(words) == 0 || len(words) > 1 && words[1] != "1" || len(words) > 2 { // a version may follow
+		return "", nil
+	}
+	return words[0], clauses[1:]
+}
+
+// authResults are the results of RFC 8601 section 2.7.
+var authResults = []string{"none", "pass", "fail", "policy", "neutral", "temperror", "permerror", "softfail", "hardfail"}
+
+// authResult is the result of a method. Where it stands more than once, as DKIM
+// does for each signature, "pass" wins: one good signature suffices (RFC 6376
+// section 6.1).
+func authResult(clauses []string, method string) *string {
+	var found *string
+	for _, c := range clauses {
+		name, rest, ok := strings.Cut(c, "=")
+		if !ok {
+			continue
+		}
+		name, _, _ = strings.Cut(name, "/") // the method's version
+		if !strings.EqualFold(strings.TrimSpace(name), method) {
+			continue
+		}
+		words := strings.Fields(rest)
+		if len(words) == 0 {
+			continue
+		}
+		value := strings.ToLower(words[0])
+		if !slices.Contains(authResults, value) {
+			continue
+		}
+		if found == nil || value == "pass" {
+			found = &value
+		}
+	}
+	return found
+}

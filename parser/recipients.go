@@ -1,0 +1,96 @@
+package parser
+
+import (
+	"slices"
+	"strings"
+)
+
+// deliveredToFields are where servers write whom a mail was delivered to, which
+// To and Cc need not say: the last hop's word first.
+var deliveredToFields = [...]string{"Delivered-To", "X-Delivered-To", "X-Original-To", "Envelope-To", "X-Envelope-To", "X-Rcpt-To", "X-Forwarded-To", "Apparently-To"}
+
+// maxDeliveredTo bounds the list: each hop writes one.
+const maxDeliveredTo = 50
+
+// deliveredTo is the addresses the mail was delivered to, as the servers on its
+// way wrote them, each once. The "for" of a Received field (RFC 5321 section
+// 4.4) is asked where nothing else says it.
+func (p *parse) deliveredTo(h header) []string {
+	out := []string{}
+	add := func(s string) {
+		s = strings.Trim(strings.TrimSpace(s), "<>")
+		if strings.Contains(s, "@") && !strings.ContainsAny(s, " \t,<>") && len(s) <= 320 && len(out) < maxDeliveredTo && !containsFold(out, s) {
+			out = append(out, validUTF8(p.rawText(s, "header Delivered-To")))
+		}
+	}
+	for _, name := range deliveredToFields {
+		for _, f := range h {
+			if !strings.EqualFold(f.name, name) {
+				continue
+			}
+			for _, e := range splitAddresses(f.value) {
+				_, email, _ := cutAddress(e)
+				add(email)
+			}
+		}
+	}
+	if len(out) > 0 {
+		return out
+	}
+	for _, f := range h {
+		if strings.EqualFold(f.name, "Received") {
+			add(receivedFor(f.value))
+		}
+	}
+	return out
+}
+
+// receivedFor is the "for" clause of a Received field, "" without one.
+func receivedFor(v string) string {
+	v, _, _ = strings.Cut(stripComments(v), ";")
+	words := strings.Fields(v)
+	for i := 0; i+1 < len(words); i++ {
+		if strings.EqualFold(words[i], "for") {
+			return words[i+1]
+		}
+	}
+	return ""
+}
+
+// recipientTags is the tags of the recipients' addresses ("vip" of
+// support+vip@example.com, RFC 5233 section 1): of those the mail was delivered
+// to, then of To and Cc.
+func (p *parse) recipientTags() []string {
+	tags := []string{}
+	add := func(email string) {
+		local, _, ok := cutLast(email, '@')
+		if !ok {
+			return
+		}
+		_, tag, ok := strings.Cut(strings.Trim(local, `"`), "+")
+		if ok && tag != "" && len(tags) < maxDeliveredTo && !slices.Contains(tags, tag) {
+			tags = append(tags, tag)
+		}
+	}
+	for _, email := range p.msg.DeliveredTo {
+		add(email)
+	}
+	for _, list := range [...][]Address{p.msg.To, p.msg.CC} {
+		for _, a := range list {
+			add(a.Email)
+		}
+	}
+	return tags
+}
+
+func cutLast(s string, c byte) (before, after string, ok bool) {
+	i := strings.LastIndexByte(s, c)
+	if i < 0 {
+		return s, "", false
+	}
+	return s[:i], s[i+1:], true
+}
+
+func containsFold(list []string, s string) bool {
+	return slices.ContainsFunc(list, func(t string) bool { return strings.EqualFold(t, s) })
+}

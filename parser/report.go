@@ -1,0 +1,171 @@
+package parser
+
+import (
+	"strings"
+)
+
+// findings is what the reports in a mail say.
+type findings struct {
+	disposition bool // a disposition notification (RFC 8098)
+}
+
+// reports reads the parts that are made for programs: delivery status
+// notifications and calendars.
+func (p *parse) reports(root *part) {
+	for pt := range root.all() {
+		switch pt.mediaType {
+		case "message/delivery-status", "message/global-delivery-status":
+			p.deliveryStatus(pt, root)
+		case "message/disposition-notification", "message/global-disposition-notification":
+			p.found.disposition = true
+		case "text/calendar", "application/ics":
+			p.calendar(pt)
+		}
+	}
+	if p.msg.Bounce == nil {
+		p.failedRecipients(root)
+	}
+}
+
+// all yields the part and the parts within it, in order.
+func (pt *part) all() func(yield func(*part) bool) {
+	return func(yield func(*part) bool) {
+		stack := []*part{pt}
+		for len(stack) > 0 {
+			top := stack[len(stack)-1]
+			stack = stack[:len(stack)-1]
+			if !yield(top) {
+				return
+			}
+			for i := len(top.children) - 1; i >= 0; i-- {
+				stack = append(stack, top.children[i])
+			}
+		}
+	}
+}
+
+// maxBounced bounds the recipients of a bounce.
+const maxBounced = 1000
+
+// deliveryStatus reads a delivery status notification (RFC 3464 section 2): a
+// group of fields about the message, and one for each recipient.
+func (p *parse) deliveryStatus(pt, root *part) {
+	octets, cut := p.content(pt, min(p.lim.Nested, 1<<20))
+	if cut {
+		p.problemOnce(ProblemLimitNested, partWhere(pt), "the delivery status is larger than the limit")
+	}
+	if p.msg.Bounce == nil {
+		p.msg.Bounce = &Bounce{Recipients: []BounceRecipient{}, Original: p.returned(root)}
+	}
+	b := p.msg.Bounce
+	for _, group := range fieldGroups(octets) {
+		final, _ := group.first("Final-Recipient")
+		original, _ := group.first("Original-Recipient")
+		email := typedValue(final)
+		if email == "" {
+			email = typedValue(original)
+		}
+		if email == "" || len(b.Recipients) >= maxBounced {
+			continue
+		}
+		r := BounceRecipient{Email: p.cleanEmail(email, partWhere(pt))}
+		if v, ok := group.first("Action"); ok {
+			r.Action = optional(strings.ToLower(oneLine(stripComments(v))))
+		}
+		if v, ok := group.first("Status"); ok {
+			if words := strings.Fields(stripComments(v)); len(words) > 0 {
+				r.Status = optional(validUTF8(words[0]))
+			}
+		}
+		if v, ok := group.first("Diagnostic-Code"); ok {
+			r.Diagnostic = optional(oneLine(p.rawText(typedValue(v), partWhere(pt))))
+		}
+		b.Recipients = append(b.Recipients, r)
+	}
+}
+
+// typedValue is what follows the type of "rfc822; ada@example.com" and
+// "smtp; 550 no such user" (RFC 3464 section 2.1.2).
+func typedValue(v string) string {
+	kind, value, ok := strings.Cut(v, ";")
+	if !ok {
+		return strings.TrimSpace(v)
+	}
+	if strings.ContainsAny(strings.TrimSpace(kind), " \t@") {
+		return strings.TrimSpace(v)
+	}
+	return strings.TrimSpace(value)
+}
+
+// returned is what is known of the mail that came back.
+func (p *parse) returned(root *part) BounceOriginal {
+	var o BounceOriginal
+	for pt := range root.all() {
+		switch pt.mediaType {
+		case "message/rfc822", "text/rfc822-headers", "message/global", "message/global-headers", "message/rfc822-headers":
+		default:
+			continue
+		}
+		octets, _ := p.content(pt, p.lim.HeaderBytes)
+		groups := fieldGroups(octets)
+		if len(groups) == 0 {
+			continue
+		}
+		h := groups[0]
+		if ids := p.ids(h, "Message-ID"); len(ids) > 0 {
+			o.MessageID = &ids[0]
+		}
+		if v, ok := h.get("Subject"); ok {
+			s := p.decodeText(v, partWhere(pt))
+			o.Subject = &s
+		}
+		return o
+	}
+	return o
+}
+
+// failedRecipients reads the field Exim writes into its own bounces, which have
+// no delivery status.
+func (p *parse) failedRecipients(root *part) {
+	raw, ok := root.header.get("X-Failed-Recipients")
+	if !ok {
+		return
+	}
+	b := &Bounce{Recipients: []BounceRecipient{}, Original: p.returned(root)}
+	failed := "failed"
+	for _, e := range splitAddresses(raw) {
+		if _, email, _ := cutAddress(e); strings.Contains(email, "@") && len(b.Recipients) < maxBounced {
+			b.Recipients = append(b.Recipients, BounceRecipient{Email: p.cleanEmail(email, "header X-Failed-Recipients"), Action: &failed})
+		}
+	}
+	if len(b.Recipients) > 0 {
+		p.msg.Bounce = b
+	}
+}
+
+// fieldGroups reads groups of fields parted by blank lines.
+func fieldGroups(octets []byte) []header {
+	var groups []header
+	var h header
+	end := func() {
+		if len(h) > 0 {
+			groups = append(groups, h)
+		}
+		h = nil
+	}
+	for line := range strings.Lines(string(octets)) {
+		line = strings.TrimRight(line, "\r\n")
+		switch {
+		case strings.TrimSpace(line) == "":
+			end()
+		case (line[0] == ' ' || line[0] == '\t') && len(h) > 0:
+			h[len(h)-1].value += " " + strings.TrimSpace(line)
+		default:
+			if name, value, ok := strings.Cut(line, ":"); ok && len(groups) <= maxBounced && len(h) < 1000 {
+				h = append(h, field{name: strings.TrimSpace(name), value: strings.TrimSpace(value)})
+			}
+		}
+	}
+	end()
+	return groups
+}

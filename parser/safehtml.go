@@ -1,0 +1,43 @@
+package parser
+
+import (
+	"regexp"
+	"sync"
+
+	"github.com/microcosm-cc/bluemonday"
+)
+
+// safeHTML is HTML without what acts: scripts, forms, styles, frames, handlers
+// of events, and links to anything but the web, mail, telephones and the parts
+// of the mail itself. Pictures from the web stay, so showing it may tell the
+// sender so.
+func safeHTML(s string) string { return safePolicy().Sanitize(s) }
+
+// safePolicy is built once: it is read only after that.
+var safePolicy = sync.OnceValue(func() *bluemonday.Policy {
+	p := bluemonday.NewPolicy()
+	p.AllowStandardAttributes()
+	p.AllowURLSchemes("http", "https", "mailto", "tel", "cid")
+	p.RequireParseableURLs(true)
+	p.AllowRelativeURLs(false)
+	p.AllowElements("p", "div", "span", "br", "hr", "h1", "h2", "h3", "h4", "h5", "h6", "b", "strong", "i", "em", "u", "s", "strike", "del", "ins", "sub", "sup",
+		"small", "big", "tt", "code", "kbd", "samp", "var", "abbr", "cite", "q", "mark", "pre", "address", "center", "dl", "dt", "dd", "section", "article", "figure", "figcaption", "wbr")
+	p.AllowAttrs("href").OnElements("a")
+	p.AllowElements("a")
+	p.RequireNoReferrerOnLinks(true)
+	p.RequireNoFollowOnLinks(true)
+	p.AllowAttrs("cite").OnElements("blockquote", "q")
+	p.AllowElements("blockquote")
+	p.AllowLists()
+	p.AllowTables()
+	p.AllowImages()
+	p.AllowDataURIImages()
+	colour := regexp.MustCompile(`^(#[0-9A-Fa-f]{3,8}|[A-Za-z]{3,30})$`)
+	number := regexp.MustCompile(`^[0-9]{1,5}(%|px)?$`)
+	p.AllowAttrs("color").Matching(colour).OnElements("font")
+	p.AllowAttrs("size").Matching(regexp.MustCompile(`^[+-]?[0-9]$`)).OnElements("font")
+	p.AllowAttrs("face").Matching(regexp.MustCompile(`^[A-Za-z0-9 ,-]{1,200}$`)).OnElements("font")
+	p.AllowAttrs("bgcolor").Matching(colour).OnElements("table", "tr", "td", "th")
+	p.AllowAttrs("border", "cellpadding", "cellspacing", "width", "height").Matching(number).OnElements("table", "tr", "td", "th", "img", "hr")
+	return p
+})
