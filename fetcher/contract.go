@@ -31,13 +31,23 @@ type Session interface {
 	// left out and reported in an *Error of radius Message, after the others.
 	Retrieve(ctx context.Context, refs []Ref, take func(Ref, io.Reader) error) error
 	// Settle carries settlements out. nil means that the server has confirmed every
-	// one; on an error none, some or all may have happened, and all are repeated in
-	// a later session: a mail already gone counts as settled. POP3: DELE…, QUIT and
-	// its reply; the session is finished by it.
+	// one. An error of radius Message joins one *Error with the UID of each mail that
+	// the server would not settle; the others are confirmed. On any other error none,
+	// some or all may have happened, and all are repeated in a later session: a mail
+	// already gone counts as settled. POP3: DELE…, QUIT and its reply; the session is
+	// finished by it.
 	Settle(ctx context.Context, due []spool.Settlement) error
 	// Close ends the session. Without Settle the mailbox is as it was: POP3 closes
 	// the connection without QUIT when anything retrieved might be lost by it.
 	Close() error
+}
+
+// Describer is a session whose listings leave Size (-1), ReceivedAt and Flags out
+// and that tells them for chosen mails at little cost.
+type Describer interface {
+	// Describe fills in refs what the server says of each. A mail that is not there
+	// any more, or that the server does not describe, is left as it is.
+	Describe(ctx context.Context, refs []Ref) error
 }
 
 // Watcher is a session that can wait for news (IMAP IDLE).

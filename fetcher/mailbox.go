@@ -19,7 +19,10 @@ type Mailbox struct {
 	// for deliveries that let it settle before it ends.
 	SettleWait time.Duration
 	Schedule   Schedule
-	Idle       bool // keep a session open and poll the moment mail arrives, where the server can
+	// Limit, when positive, is how many mails one poll takes at the most; the rest
+	// stays unknown, so the next poll takes it.
+	Limit int
+	Idle  bool // keep a session open and poll the moment mail arrives, where the server can
 }
 
 // Maildrop is the name of POP3's only box (RFC 1939 calls it the maildrop).

@@ -2,21 +2,27 @@ package imap
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"strings"
 
 	"github.com/emersion/go-imap/v2"
 
 	"github.com/postferry/postferry/fetcher"
 	"github.com/postferry/postferry/internal/dial"
+	"github.com/postferry/postferry/internal/secret"
+)
+
+const (
+	signInHint   = "check username and password, and that the provider allows IMAP for this account"
+	protocolHint = "check that server names an IMAP server; if it does, its operator must be asked"
 )
 
 // dialError grades a failure to connect or to secure the connection.
-func dialError(op string, err error) error {
+func dialError(ctx context.Context, op string, err error) error {
 	e := &fetcher.Error{Radius: fetcher.SessionRadius, Cause: fetcher.Unreachable, Op: op, Err: err}
 	if failed, ok := errors.AsType[*dial.Error](err); ok {
 		e.Hint = failed.Hint
@@ -24,30 +30,150 @@ func dialError(op string, err error) error {
 	if dial.Untrusted(err) {
 		e.Cause = fetcher.Untrusted
 	}
+	if ctx.Err() != nil {
+		e.Err, e.Hint, e.Cause = context.Cause(ctx), "", fetcher.Unreachable
+	}
 	return e
 }
 
-// refusedError is a NO or BAD with the server's words (RFC 5530 lists the codes).
-func refusedError(op string, refusal *imap.Error) *fetcher.Error {
-	cause := fetcher.Temporary
-	if refusal.Type == imap.StatusResponseTypeBad {
-		cause = fetcher.Protocol
+// connectionError is the error of a session that is over. What ended it is what
+// the guard saw first; err is what imapclient made of it, and counts only where
+// imapclient itself gave up on what the server said.
+func (x *session) connectionError(op string, err error) error {
+	cause := x.g.failure()
+	x.g.Close()
+	e := &fetcher.Error{Radius: fetcher.SessionRadius, Cause: fetcher.Unreachable, Op: op, Err: cause}
+	closed := cause == nil || errors.Is(cause, net.ErrClosed)
+	bye := x.bye.Load()
+	switch {
+	case isViolation(cause):
+		e.Cause, e.Hint = fetcher.Protocol, protocolHint
+	case bye != nil && (closed || errors.Is(cause, io.EOF) || errors.Is(cause, io.ErrUnexpectedEOF)):
+		e.Cause, e.Err = fetcher.Temporary, &refusal{text: "BYE " + dial.Printable(*bye)}
+	case closed && err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, net.ErrClosed):
+		e.Cause, e.Hint = fetcher.Protocol, protocolHint
+		e.Err = fmt.Errorf("the server broke the protocol: %s", dial.Printable(err.Error()))
+	case closed:
+		e.Err = errFinished
+	case errors.Is(cause, io.EOF), errors.Is(cause, io.ErrUnexpectedEOF):
+		e.Err = fmt.Errorf("the server closed the connection: %w", io.ErrUnexpectedEOF)
+	default:
+		if failed, ok := errors.AsType[*dial.Error](cause); ok {
+			e.Hint = failed.Hint
+		}
 	}
-	return &fetcher.Error{Radius: fetcher.SessionRadius, Cause: cause, Op: op, Err: said(refusal)}
+	return e
 }
 
-// refusal is an answer NO or BAD in the server's words, made safe to show.
+var errFinished = errors.New("the session is finished")
+
+func isViolation(err error) bool {
+	_, is := errors.AsType[*violation](err)
+	return is
+}
+
+// refusal is what the server said against a command, made safe to show.
 type refusal struct {
-	*imap.Error
 	text string
+	said *imap.Error // nil for BYE
 }
 
 func (r *refusal) Error() string { return r.text }
-func (r *refusal) Unwrap() error { return r.Error0() }
 
-// Error0 is the refusal itself.
-func (r *refusal) Error0() error { return (*imap.Error)(r.asIMAP()) }
+func (r *refusal) Unwrap() error {
+	if r.said == nil {
+		return nil
+	}
+	return r.said
+}
 
-func (r *refusal) asIMAP() *imap.Error { return r.imap() }
+// refused reports whether err is a NO or BAD, and its code (RFC 5530).
+func refused(err error) (code imap.ResponseCode, ok bool) {
+	said, ok := errors.AsType[*imap.Error](err)
+	if !ok {
+		return "", false
+	}
+	return imap.ResponseCode(strings.ToUpper(string(said.Code))), true
+}
 
-func said(e *imap.Error) error { return nil }
+// words are the server's, with the code as it stood on the wire.
+func words(said *imap.Error) string {
+	text := string(said.Type)
+	if said.Code != "" {
+		text += " [" + string(said.Code) + "]"
+	}
+	if said.Text != "" {
+		text += " " + said.Text
+	}
+	return dial.Printable(text)
+}
+
+// refusedError is a NO, BAD or BYE with the server's words.
+func refusedError(op string, said *imap.Error) *fetcher.Error {
+	code, _ := refused(said)
+	e := &fetcher.Error{Radius: fetcher.SessionRadius, Cause: fetcher.Temporary, Op: op, Err: &refusal{words(said), said}}
+	e.Radius, e.Hint = grade(code)
+	if said.Type == imap.StatusResponseTypeBad {
+		e.Cause = fetcher.Protocol
+	}
+	return e
+}
+
+// grade says what a response code means (RFC 5530 section 3) outside the sign-in.
+func grade(code imap.ResponseCode) (radius fetcher.Radius, hint string) {
+	switch code {
+	case imap.ResponseCodeUnavailable, imap.ResponseCodeServerBug:
+		return fetcher.SessionRadius, "the server has trouble of its own; it is tried again"
+	case imap.ResponseCodeInUse:
+		return fetcher.SessionRadius, "another client has this mailbox open; end it, or wait"
+	case imap.ResponseCodeLimit:
+		return fetcher.SessionRadius, "the server allows no more for now; poll less often, or end other clients"
+	case imap.ResponseCodeNoPerm:
+		return fetcher.SessionRadius, "the account lacks the right to do that; have it granted, or change folders or after"
+	case imap.ResponseCodeOverQuota:
+		return fetcher.SessionRadius, "the account has no room left; make some, or change after"
+	case imap.ResponseCodeContactAdmin, imap.ResponseCodeCorruption:
+		return fetcher.AccountRadius, "the server says that this needs its operator"
+	}
+	return fetcher.SessionRadius, ""
+}
+
+// signInError grades a refused sign-in. Without a code that says otherwise the
+// credentials were refused, and trying again soon gets accounts locked. A secret
+// that is repeated in the server's words is masked.
+func signInError(op string, said *imap.Error, secrets ...secret.Secret) error {
+	text := words(said)
+	for _, s := range secrets {
+		for _, form := range []string{s.Reveal(), base64.StdEncoding.EncodeToString([]byte(s.Reveal()))} {
+			if form != "" {
+				text = strings.ReplaceAll(text, form, secret.Masked)
+			}
+		}
+	}
+	e := &fetcher.Error{Radius: fetcher.AccountRadius, Cause: fetcher.Refused, Op: op, Hint: signInHint}
+	code, _ := refused(said)
+	switch code {
+	case imap.ResponseCodeUnavailable, imap.ResponseCodeServerBug, imap.ResponseCodeInUse, imap.ResponseCodeLimit:
+		e.Radius, e.Cause = fetcher.SessionRadius, fetcher.Temporary
+		_, e.Hint = grade(code)
+	case imap.ResponseCodeContactAdmin:
+		e.Cause = fetcher.Temporary
+		_, e.Hint = grade(code)
+	case imap.ResponseCodeExpired:
+		e.Hint = "the password has expired; set a new one there and here"
+	case imap.ResponseCodeAuthorizationFailed:
+		e.Hint = "the name and password are right, but may not be used for this mailbox"
+	case imap.ResponseCodePrivacyRequired:
+		e.Hint = "the server wants TLS; use imaps:// or leave insecure out"
+	}
+	if said.Type == imap.StatusResponseTypeBye {
+		e.Radius, e.Cause, e.Hint = fetcher.SessionRadius, fetcher.Temporary, ""
+	}
+	e.Err = &refusal{text: text} // not said itself, which may hold the secret
+	return e
+}
+
+// messageError concerns one mail.
+func messageError(op, uid string, hint, format string, args ...any) *fetcher.Error {
+	return &fetcher.Error{Radius: fetcher.MessageRadius, Op: op, UID: uid, Err: fmt.Errorf(format, args...), Hint: hint}
+}

@@ -13,12 +13,12 @@ import (
 
 // Bounds of what one response may hold.
 const (
-	maxDepth    = 64        // nested parentheses
-	maxResponse = 16 << 20  // octets of one response outside literals: a SEARCH of two million UIDs
-	maxStatus   = 1 << 20   // octets of a status response or a continuation request
-	maxLiteral  = 64 << 10  // octets of a literal that is not a mail
-	maxBody     = 1 << 30   // octets of a literal that is a mail
-	maxAnswer   = 256 << 20 // octets received between two tagged responses, beyond what was asked for
+	maxDepth    = 64                // nested parentheses
+	maxResponse = 16 << 20          // octets of one response outside literals: a SEARCH of two million UIDs
+	maxStatus   = 1 << 20           // octets of a status response or a continuation request
+	maxLiteral  = 64 << 10          // octets of a literal that is not a mail
+	maxBody     = DefaultMaxOctets  // octets of a literal that is a mail
+	maxAnswer   = maxBody + 256<<20 // octets received between two tagged responses, beyond the mails that were wanted
 )
 
 // violation is a response that no server that means well sends. It ends the
@@ -64,13 +64,18 @@ type guard struct {
 	size    int64  // octets of this response outside literals
 	answer  int64  // octets since the last tagged response
 
-	asked    atomic.Int64 // octets of mail asked for, beyond maxAnswer
-	dropped  atomic.Int64 // responses dropped
-	reading  atomic.Int64 // when the blocked read of the server began (UnixNano), or 0
-	writing  atomic.Int64 // when the blocked write began, or 0
-	swallow  atomic.Bool  // the next write is not sent (see waiting for news)
-	onStatus func(text string)
-	onTagged func()
+	asked   atomic.Int64 // octets of wanted mail since the last tagged response
+	dropped atomic.Int64 // responses dropped
+	reading atomic.Int64 // when the blocked read of the server began (UnixNano), or 0
+	writing atomic.Int64 // when the blocked write began, or 0
+	swallow atomic.Bool  // the next write is not sent (see waiting for news)
+	settled atomic.Bool  // the capabilities are known, and stay what they are
+
+	// Called by the reading goroutine.
+	onStatus  func(text string)
+	onTagged  func()
+	onExists  func(n int64)
+	onExpunge func()
 
 	mu  sync.Mutex
 	err error // the first failure; it stays

@@ -34,19 +34,27 @@ func (g *guard) begin(line []byte) error {
 		if number > 0 {
 			return g.fetch(line, text)
 		}
-	case "EXISTS", "RECENT":
+	case "EXISTS":
 		if numbered && len(rest) == 0 {
+			call(g.onExists, int64(number))
 			return g.pass(line, fresh, -1)
 		}
 	case "EXPUNGE": // imapclient takes 0 for the end of the answer
 		if number > 0 && len(rest) == 0 {
+			if g.onExpunge != nil {
+				g.onExpunge()
+			}
 			return g.pass(line, fresh, -1)
 		}
 	case "OK", "NO", "BAD", "BYE", "PREAUTH":
 		if !numbered {
 			return g.status(line, kind, rest)
 		}
-	case "CAPABILITY", "FLAGS", "LIST", "SEARCH", "ESEARCH":
+	case "CAPABILITY":
+		if !numbered && !g.settled.Load() {
+			return g.data(line, text)
+		}
+	case "FLAGS", "LIST", "SEARCH", "ESEARCH":
 		if !numbered {
 			return g.data(line, text)
 		}
@@ -69,8 +77,12 @@ func (g *guard) tagged(line, text []byte) error {
 		return violatef("%q is not a status response", clip(text))
 	}
 	g.answer = 0
+	g.asked.Store(0)
 	if g.onTagged != nil {
 		g.onTagged()
+	}
+	if _, changes := cutItem(rest, "[CAPABILITY"); changes && g.settled.Load() {
+		line = append(line[:len(text)-len(rest)], "\r\n"...)
 	}
 	return g.pass(line, fresh, -1)
 }
@@ -81,8 +93,9 @@ func (g *guard) status(line, kind, rest []byte) error {
 	if len(line) > maxStatus || !closesCode(rest) {
 		return g.drop(-1)
 	}
-	if g.onStatus != nil {
-		g.onStatus(string(clip(kind)) + " " + string(clip(rest)))
+	call(g.onStatus, string(clip(kind))+" "+string(clip(rest)))
+	if _, changes := cutItem(rest, "[CAPABILITY"); changes && g.settled.Load() {
+		return g.drop(-1)
 	}
 	return g.pass(line, fresh, -1)
 }
@@ -199,6 +212,12 @@ func literalSize(text []byte) (int64, error) {
 // ends in the same line.
 func closesCode(rest []byte) bool {
 	return len(rest) == 0 || rest[0] != '[' || bytes.IndexByte(rest, ']') > 0
+}
+
+func call[T any](f func(T), v T) {
+	if f != nil {
+		f(v)
+	}
 }
 
 // word cuts the first word off.

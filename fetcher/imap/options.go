@@ -16,13 +16,16 @@ import (
 
 // Defaults of Options.
 const (
-	DefaultBatchMails  = 64
-	DefaultBatchOctets = 8 << 20
-	DefaultSilence     = 60 * time.Second
-	DefaultCommand     = 5 * time.Minute
-	DefaultIdleRenew   = 9 * time.Minute
-	DefaultIdleReply   = 30 * time.Second
+	DefaultBatchMails = 512
+	DefaultMaxOctets  = 1 << 30
+	DefaultSilence    = 60 * time.Second
+	DefaultCommand    = 5 * time.Minute
+	DefaultIdleRenew  = 9 * time.Minute
+	DefaultIdleReply  = 30 * time.Second
 )
+
+// noopEvery is how often a server without IDLE is asked for news.
+const noopEvery = 30 * time.Second
 
 // logoutWait is how long Close waits for the server's goodbye.
 const logoutWait = 2 * time.Second
@@ -42,10 +45,13 @@ type Options struct {
 	// \Recent. A settlement that is due still opens its box for writing.
 	ReadOnly bool
 
-	// BatchMails and BatchOctets bound one FETCH; two are under way at a time. A
-	// larger mail goes alone. 0 is the default.
-	BatchMails  int
-	BatchOctets int64
+	// BatchMails bounds one FETCH of whole mails; 0 is DefaultBatchMails. Two are under
+	// way at a time, and servers answer them in any order, so that only the mails of
+	// one batch come in order.
+	BatchMails int
+	// MaxOctets bounds one mail; a larger one is reported and left on the server.
+	// 0 is DefaultMaxOctets, which is also the most.
+	MaxOctets int64
 
 	ConnectTimeout time.Duration // DNS, TCP and TLS; 0 is dial.DefaultConnectTimeout
 	Silence        time.Duration // longest wait for an octet that is owed; 0 is DefaultSilence
@@ -72,8 +78,8 @@ func New(o Options) (*Source, error) {
 	if strings.ContainsAny(o.Username, "\x00\r\n") || strings.ContainsAny(o.Password.Reveal(), "\x00\r\n") {
 		return nil, errors.New("imap: username and password must not hold NUL, CR or LF")
 	}
-	if o.Search.Since < 0 || o.BatchMails < 0 || o.BatchOctets < 0 {
-		return nil, errors.New("imap: search.since and the batch limits must not be negative")
+	if o.Search.Since < 0 || o.BatchMails < 0 || o.MaxOctets < 0 {
+		return nil, errors.New("imap: search.since, the batch and the largest mail must not be negative")
 	}
 	config, err := o.TLS.Config(o.Server.Host)
 	if err != nil {
@@ -104,8 +110,8 @@ func (o *Options) defaults() {
 	if o.BatchMails == 0 {
 		o.BatchMails = DefaultBatchMails
 	}
-	if o.BatchOctets == 0 {
-		o.BatchOctets = DefaultBatchOctets
+	if o.MaxOctets == 0 || o.MaxOctets > DefaultMaxOctets {
+		o.MaxOctets = DefaultMaxOctets
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))

@@ -19,16 +19,19 @@ type session struct {
 	g      *guard
 	client *imapclient.Client
 	before imap.CapSet // what was offered before signing in
-	caps   imap.CapSet
-	bye    atomic.Pointer[string]
+	caps   imap.CapSet // what is offered to this user
 
-	news   chan struct{} // the selected box changed
-	tagged chan struct{} // the server ended an answer
+	// What the guard's reading goroutine hears.
+	bye      atomic.Pointer[string]
+	exists   atomic.Int64  // mails in the selected box, as the server has said
+	validity atomic.Int64  // UIDVALIDITY as said since the last SELECT; -1: not said
+	opening  atomic.Bool   // a SELECT is under way: what is said is no news
+	news     chan struct{} // the selected box got mail
+	tagged   chan struct{} // the server ended an answer
 
-	selected  *box           // nil: none
-	listed    map[string]box // as of the last List
-	guesses   bool           // the server's RFC822.SIZE is an estimate
-	abandoned bool           // answers are still under way and nobody waits for them
+	selected *box // nil: none
+	told     bool // the selected box was left in Wait, and nothing else was done since
+	closed   bool
 }
 
 // box is an opened box.
@@ -36,18 +39,18 @@ type box struct {
 	name     string
 	writable bool
 	validity uint32
-	next     imap.UID // UIDNEXT; 0 when the server did not say
-	exists   uint32
+	flags    []imap.Flag // those that can be set for good
 }
 
 var (
-	_ fetcher.Session = (*session)(nil)
-	_ fetcher.Watcher = (*session)(nil)
+	_ fetcher.Session   = (*session)(nil)
+	_ fetcher.Watcher   = (*session)(nil)
+	_ fetcher.Describer = (*session)(nil)
 )
 
 func newSession(s *Source, conn connection, greeting string) *session {
 	x := &session{
-		src: s, g: newGuard(conn, greeting), listed: map[string]box{},
+		src: s, g: newGuard(conn, greeting),
 		news: make(chan struct{}, 1), tagged: make(chan struct{}, 1),
 	}
 	x.client = x.listen()
@@ -61,7 +64,7 @@ func (x *session) do(ctx context.Context, op string, exchange func() error) erro
 }
 
 func (x *session) within(ctx context.Context, op string, silence, total time.Duration, exchange func() error) error {
-	if err := ctx.Err(); err != nil {
+	if ctx.Err() != nil {
 		x.g.fail(context.Cause(ctx))
 	}
 	if x.g.failure() != nil {
@@ -82,18 +85,22 @@ func (x *session) grade(op string, err error) error {
 	if _, ok := err.(*fetcher.Error); ok {
 		return err
 	}
-	if refusal, ok := errors.AsType[*imap.Error](err); ok {
-		return refusedError(op, refusal)
+	if said, ok := errors.AsType[*imap.Error](err); ok {
+		return refusedError(op, said)
 	}
 	return x.connectionError(op, err)
 }
 
 // Close implements fetcher.Session. A session that is at rest says LOGOUT.
 func (x *session) Close() error {
-	if x.g.failure() == nil && !x.abandoned {
-		x.within(context.Background(), "signing out", logoutWait, logoutWait, func() error {
+	if x.closed {
+		return nil
+	}
+	x.closed = true
+	if x.g.failure() == nil {
+		_ = x.within(context.Background(), "signing out", logoutWait, logoutWait, func() error {
 			return x.client.Logout().Wait()
-		})
+		}) // a courtesy; everything was confirmed before
 	}
 	// The connection is closed first: imapclient's Close waits for its reader.
 	x.g.Close()
@@ -112,19 +119,30 @@ func (x *session) open(ctx context.Context, name string, write bool) (box, error
 
 // reopen selects a box anew, which tells what is in it.
 func (x *session) reopen(ctx context.Context, name string, write bool) (box, error) {
-	x.selected = nil
+	x.selected, x.told = nil, false
 	b := box{name: name, writable: write}
-	err := x.do(ctx, "opening "+name, func() error {
+	op := "opening " + name
+	x.validity.Store(-1)
+	x.exists.Store(0)
+	x.opening.Store(true)
+	err := x.do(ctx, op, func() error {
 		data, err := x.client.Select(name, &imap.SelectOptions{ReadOnly: !write}).Wait()
-		if err != nil {
-			return err
+		if err == nil {
+			b.flags = data.PermanentFlags
 		}
-		b.validity, b.next, b.exists = data.UIDValidity, data.UIDNext, data.NumMessages
-		return nil
+		return err
 	})
+	x.opening.Store(false)
 	if err != nil {
-		return box{}, err
+		return box{}, x.notOpened(ctx, name, err)
 	}
+	validity := x.validity.Load()
+	if validity < 0 {
+		return box{}, fetcher.Errorf(fetcher.Protocol, op, "use POP3 if the server has it",
+			"the server gives the box no UIDVALIDITY, so its mails could not be told apart later")
+	}
+	b.validity = uint32(validity)
+	drain(x.news) // of the box before
 	x.selected = &b
 	return b, nil
 }

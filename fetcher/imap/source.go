@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -39,7 +40,10 @@ func (s *Source) Open(ctx context.Context) (fetcher.Session, error) {
 	op := "connecting to " + s.o.Server.Address()
 	conn, err := s.connect(ctx)
 	if err != nil {
-		return nil, dialError(op, err)
+		return nil, dialError(ctx, op, err)
+	}
+	if s.o.Server.Mode == dial.Plain {
+		s.o.Logger.Warn("connection is not encrypted", "server", s.o.Server.Address())
 	}
 	greeting := ""
 	if s.o.Server.Mode == dial.StartTLS {
@@ -75,7 +79,11 @@ func (x *session) begin(ctx context.Context, op string) error {
 	if err := x.readCapabilities(ctx); err != nil {
 		return err
 	}
-	return x.introduce(ctx)
+	if err := x.introduce(ctx); err != nil {
+		return err
+	}
+	x.g.settled.Store(true)
+	return nil
 }
 
 // readCapabilities learns what the server offers to this user (RFC 3501 section
@@ -115,20 +123,13 @@ func (s *Source) warn(fact string, args ...any) {
 	}
 }
 
-// client makes the imapclient over a guard, with the session's ears.
+// listen makes the imapclient over the guard, with the session's ears.
 func (x *session) listen() *imapclient.Client {
 	x.g.onStatus = x.heard
 	x.g.onTagged = func() { notify(x.tagged) }
-	return imapclient.New(x.g, &imapclient.Options{
-		UnilateralDataHandler: &imapclient.UnilateralDataHandler{
-			Expunge: func(uint32) { notify(x.news) },
-			Mailbox: func(m *imapclient.UnilateralDataMailbox) {
-				if m.NumMessages != nil {
-					notify(x.news)
-				}
-			},
-		},
-	})
+	x.g.onExists = x.counted
+	x.g.onExpunge = x.expunged
+	return imapclient.New(x.g, nil)
 }
 
 // heard keeps what imapclient forgets: the server's last words, and alerts,
@@ -137,6 +138,12 @@ func (x *session) heard(text string) {
 	kind, rest, _ := strings.Cut(text, " ")
 	if strings.EqualFold(kind, "BYE") {
 		x.bye.Store(&rest)
+	}
+	if said, ok := cutFold(rest, "[UIDVALIDITY "); ok {
+		number, _, _ := strings.Cut(said, "]")
+		if n, err := strconv.ParseUint(number, 10, 32); err == nil {
+			x.validity.Store(int64(n))
+		}
 	}
 	if alert, ok := cutFold(rest, "[ALERT]"); ok {
 		x.src.o.Logger.Warn("server alert", "server", x.src.o.Server.Address(), "alert", dial.Printable(strings.TrimSpace(alert)))

@@ -61,10 +61,7 @@ func (s *Source) startTLS(ctx context.Context, conn connection) error {
 	}
 	injected, _ := r.Peek(r.Buffered())
 	if err := conn.Upgrade(ctx, s.tls, injected...); err != nil {
-		if ctx.Err() != nil {
-			err = context.Cause(ctx)
-		}
-		return dialError(op, err)
+		return dialError(ctx, op, err)
 	}
 	return nil
 }

@@ -1,0 +1,68 @@
+package imap
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/postferry/postferry/config"
+	"github.com/postferry/postferry/internal/dial"
+)
+
+// Config are the keys of an IMAP mailbox beside those every mailbox has.
+type Config struct {
+	Folders []string     `config:"folders" doc:"the boxes mail is taken from, by their names on the server"`
+	Search  SearchConfig `config:"search" doc:"what is taken; mail that does not match is left for good"`
+	Idle    bool         `config:"idle" doc:"true: the first folder is also looked at the moment mail arrives there"`
+}
+
+// SearchConfig is the block under search.
+type SearchConfig struct {
+	Since  time.Duration `config:"since" doc:"only mail received within this time, as in 7d"`
+	Unseen bool          `config:"unseen" doc:"true: only mail that nobody has read"`
+}
+
+// SetDefaults sets what holds when the file says nothing.
+func (c *Config) SetDefaults() { c.Folders, c.Idle = []string{"INBOX"}, true }
+
+// Validate checks what the single values cannot tell.
+func (c *Config) Validate() error {
+	var errs []error
+	if len(c.Folders) == 0 {
+		errs = append(errs, config.At("folders", errors.New("the list is empty; leave the key out for INBOX")))
+	}
+	for i, name := range c.Folders {
+		switch {
+		case name == "":
+			errs = append(errs, config.At("folders", fmt.Errorf("entry %d is empty", i+1)))
+		case strings.ContainsAny(name, "\r\n\x00"):
+			errs = append(errs, config.At("folders", fmt.Errorf("entry %d has a line break or a zero octet in it", i+1)))
+		}
+		for _, other := range c.Folders[:i] {
+			if sameBox(name, other) {
+				errs = append(errs, config.At("folders", fmt.Errorf("%q is there twice", name)))
+			}
+		}
+	}
+	if c.Search.Since < 0 {
+		errs = append(errs, config.At("search", errors.New("since must not be negative")))
+	}
+	return errors.Join(errs...)
+}
+
+// Source makes the source of a mailbox. With readOnly nothing on the server
+// changes by listing and retrieving, not even \Recent. Its error names the key to
+// change.
+func (c Config) Source(m *config.Mailbox, readOnly bool, log *slog.Logger) (*Source, error) {
+	server, err := dial.Parse(m.Server, m.Insecure)
+	if err != nil {
+		return nil, config.At("server", err)
+	}
+	s, err := New(Options{
+		Server: server, TLS: dial.TLS(m.TLS), Username: m.Username, Password: m.Password,
+		Search: Search{Since: c.Search.Since, Unseen: c.Search.Unseen}, ReadOnly: readOnly, Logger: log,
+	})
+	return s, config.At("tls", err)
+}

@@ -1,0 +1,69 @@
+package imap
+
+import (
+	"context"
+
+	"github.com/emersion/go-imap/v2"
+
+	"github.com/postferry/postferry/internal/dial"
+)
+
+// flagging adds a flag.
+func (x *session) flagging(flag imap.Flag) func(context.Context, imap.UIDSet) error {
+	return func(ctx context.Context, set imap.UIDSet) error {
+		return x.do(ctx, settling, func() error {
+			add := &imap.StoreFlags{Op: imap.StoreFlagsAdd, Silent: true, Flags: []imap.Flag{flag}}
+			return x.client.Store(set, add, nil).Close()
+		})
+	}
+}
+
+// remove marks mails \Deleted and expunges those and no others (RFC 4315 section
+// 2.1). Without UIDPLUS they stay marked: a plain EXPUNGE would remove what
+// others have marked, too.
+func (x *session) remove(ctx context.Context, set imap.UIDSet) error {
+	if err := x.flagging(imap.FlagDeleted)(ctx, set); err != nil {
+		return err
+	}
+	if !x.caps.Has(imap.CapUIDPlus) {
+		x.src.warn(`the server lacks UIDPLUS: settled mails stay in their box, marked \Deleted`, "server", x.src.o.Server.Address())
+		return nil
+	}
+	return x.do(ctx, settling, func() error { return x.client.UIDExpunge(set).Close() })
+}
+
+// move moves mails, and makes the box they go to when the server says that it is
+// missing (RFC 3501 section 7.1, TRYCREATE).
+func (x *session) move(ctx context.Context, set imap.UIDSet, to string) error {
+	err := x.moveOnce(ctx, set, to)
+	if code, no := refused(err); !no || code != imap.ResponseCodeTryCreate {
+		return err
+	}
+	err = x.do(ctx, "creating "+dial.Printable(to), func() error { return x.client.Create(to, nil).Wait() })
+	if err != nil {
+		return err
+	}
+	x.src.o.Logger.Info("folder created", "server", x.src.o.Server.Address(), "folder", dial.Printable(to))
+	return x.moveOnce(ctx, set, to)
+}
+
+// moveOnce uses MOVE (RFC 6851) where the server has it. Otherwise mails are
+// copied, and removed when the server has confirmed that.
+func (x *session) moveOnce(ctx context.Context, set imap.UIDSet, to string) error {
+	// imapclient's Move falls back to a pipelined COPY, STORE and EXPUNGE unless it
+	// has seen the capability itself; the guard keeps what it has seen from changing.
+	if x.caps.Has(imap.CapMove) && x.client.Caps().Has(imap.CapMove) {
+		return x.do(ctx, settling, func() error {
+			_, err := x.client.Move(set, to).Wait()
+			return err
+		})
+	}
+	err := x.do(ctx, settling, func() error {
+		_, err := x.client.Copy(set, to).Wait()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return x.remove(ctx, set)
+}

@@ -1,0 +1,92 @@
+package imap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/emersion/go-imap/v2"
+
+	"github.com/postferry/postferry/fetcher"
+	"github.com/postferry/postferry/internal/dial"
+	"github.com/postferry/postferry/internal/sasl"
+	"github.com/postferry/postferry/internal/secret"
+)
+
+// signIn uses the best SASL mechanism the server offers, and LOGIN where it
+// offers none and does not forbid it (RFC 3501 section 6.2.3, LOGINDISABLED).
+func (x *session) signIn(ctx context.Context) error {
+	o := x.src.o
+	op := "signing in as " + dial.Printable(o.Username)
+	if err := x.offered(ctx); err != nil {
+		return err
+	}
+	c := sasl.Credentials{Username: o.Username, Password: o.Password, Host: o.Server.Host}
+	if o.Token != nil {
+		token, err := o.Token(ctx)
+		if err != nil {
+			if _, graded := errors.AsType[*fetcher.Error](err); graded {
+				return err
+			}
+			return fetcher.Errorf(fetcher.Temporary, op, "", "no access token: %w", err)
+		}
+		c.Token = token
+	}
+	mechanisms := x.before.AuthMechanisms()
+	client, mechanism := sasl.Choose(mechanisms, c, o.Server.Mode != dial.Plain)
+	var err error
+	switch {
+	case client != nil:
+		op += " (" + mechanism + ")"
+		err = x.exchange(ctx, op, func() error { return x.client.Authenticate(client) })
+	case o.Token == nil && !x.before.Has(imap.CapLoginDisabled):
+		err = x.exchange(ctx, op, func() error { return x.client.Login(o.Username, o.Password.Reveal()).Wait() })
+	default:
+		return x.noMechanism(op, mechanisms)
+	}
+	if said, ok := errors.AsType[*imap.Error](err); ok {
+		return signInError(op, said, o.Password, c.Token, secret.New("\x00"+o.Username+"\x00"+o.Password.Reveal()))
+	}
+	return err
+}
+
+// exchange is do for a sign-in: an exchange that ended neither in OK nor in the
+// server's refusal leaves the connection in the middle of it.
+func (x *session) exchange(ctx context.Context, op string, f func() error) error {
+	return x.do(ctx, op, func() error {
+		err := f()
+		if _, ok := refused(err); err != nil && !ok {
+			x.g.fail(violatef("the sign-in did not run as it must: %s", dial.Printable(err.Error())))
+		}
+		return err
+	})
+}
+
+// offered learns what the server offers before the sign-in.
+func (x *session) offered(ctx context.Context) error {
+	return x.do(ctx, "asking for the capabilities", func() error {
+		if x.before = x.client.Caps(); x.before == nil {
+			return errors.New("the server names no capabilities")
+		}
+		return nil
+	})
+}
+
+func (x *session) noMechanism(op string, offered []string) error {
+	e := &fetcher.Error{Radius: fetcher.AccountRadius, Cause: fetcher.Refused, Op: op}
+	list := "none"
+	if len(offered) > 0 {
+		list = dial.Printable(strings.Join(offered, ", "))
+	}
+	e.Err = fmt.Errorf("the server offers no way to sign in that can be used here; it offers %s", list)
+	switch {
+	case x.src.o.Token != nil:
+		e.Hint = "the server takes no OAuth 2.0 tokens; use a password"
+	case x.src.o.Server.Mode == dial.Plain:
+		e.Hint = "the server may want TLS first; leave insecure out"
+	default:
+		e.Hint = "the provider may demand oauth2, or an app password"
+	}
+	return e
+}
