@@ -64,9 +64,9 @@ func (r Route) holds(m *parser.Message, from Origin) (holds bool, err error) {
 	return r.When(m, from)
 }
 
-// split makes the deliveries of one mail: one for each sink, or one for each
+// Split makes the deliveries of one mail: one for each sink, or one for each
 // attachment where the sink wants that.
-func split(to []string, destinations map[string]Destination, m *parser.Message) []spool.To {
+func Split(to []string, destinations map[string]Destination, m *parser.Message) []spool.To {
 	var all []spool.To
 	for _, name := range to {
 		s, splits := destinations[name].Sink.(Splitter)

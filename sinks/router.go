@@ -111,5 +111,5 @@ func (d *Dispatcher) decide(i *spool.Item) spool.Routing {
 	if err != nil {
 		return spool.Routing{Quarantine: "its facts cannot be written: " + clip(err.Error())}
 	}
-	return spool.Routing{To: split(to, d.dest, m), Facts: f}
+	return spool.Routing{To: Split(to, d.dest, m), Facts: f}
 }

@@ -69,12 +69,14 @@ func (c *cli) root() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SuggestionsMinimumDistance = 2
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError(err) })
 	flags := root.PersistentFlags()
 	flags.StringArrayVarP(&c.configs, "config", "c", nil, "configuration `FILE` or folder; may be given several times")
 	flags.StringVar(&c.logLevel, "log-level", "info", "debug, info, warn or error")
 	flags.StringVar(&c.logFormat, "log-format", "", "text or json; text on a terminal, else json")
-	root.AddCommand(c.demoCommand(), c.runCommand(), c.parseCommand(), c.statusCommand(), c.configCommand(), c.versionCommand())
+	root.AddCommand(c.demoCommand(), c.runCommand(), c.parseCommand(), c.explainCommand(), c.statusCommand(), c.tailCommand(),
+		c.configCommand(), c.versionCommand())
 	return root
 }
 

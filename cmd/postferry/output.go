@@ -15,19 +15,27 @@ func (o *outputFlag) add(cmd *cobra.Command) {
 	cmd.Flags().StringVarP(&o.format, "output", "o", "text", "text or json")
 }
 
+// check refuses other formats.
+func (o *outputFlag) check() error {
+	if o.format != "text" && o.format != "json" {
+		return usageError(fmt.Errorf("-o %q is not text or json", o.format))
+	}
+	return nil
+}
+
 // write prints v as JSON, or calls text.
 func (o *outputFlag) write(w io.Writer, v any, text func()) error {
-	switch o.format {
-	case "text":
+	if err := o.check(); err != nil {
+		return err
+	}
+	if o.format == "text" {
 		text()
 		return nil
-	case "json":
-		enc := json.NewEncoder(w)
-		enc.SetIndent("", "  ")
-		enc.SetEscapeHTML(false)
-		return enc.Encode(v)
 	}
-	return usageError(fmt.Errorf("-o %q is not text or json", o.format))
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
 }
 
 // noArgs refuses arguments with the exit code of wrong usage.

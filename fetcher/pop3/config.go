@@ -1,6 +1,7 @@
 package pop3
 
 import (
+	"errors"
 	"log/slog"
 
 	"github.com/postferry/postferry/config"
@@ -9,6 +10,22 @@ import (
 
 // Config are the keys of a POP3 mailbox beside those every mailbox has: none yet.
 type Config struct{}
+
+// Check refuses what POP3 cannot do to a mail on the server: it has no flags and
+// no other boxes.
+func (Config) Check(m *config.Mailbox) error {
+	var errs []error
+	if v := m.After.Verb; v != "keep" && v != "delete" {
+		errs = append(errs, m.Section.Errorf("after", "POP3 cannot do %s: a mail can only be kept or deleted; write keep, delete or delete:30d, or use IMAP", m.After))
+	}
+	if v := m.Failed.Verb; v != "keep" {
+		errs = append(errs, m.Section.Errorf("failed", "POP3 cannot do %s: write keep, or use IMAP", m.Failed))
+	}
+	if m.Backfill.Mode == "since" {
+		errs = append(errs, m.Section.Errorf("backfill", "POP3 does not tell when a mail was received: write none or all, or use IMAP"))
+	}
+	return errors.Join(errs...)
+}
 
 // Source makes the source of a mailbox. Its error names the key to change.
 func (Config) Source(m *config.Mailbox, log *slog.Logger) (*Source, error) {

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"log/slog"
+
+	"github.com/postferry/postferry/config"
+	"github.com/postferry/postferry/fetcher"
+	"github.com/postferry/postferry/fetcher/imap"
+	"github.com/postferry/postferry/fetcher/pop3"
+	"github.com/postferry/postferry/sinks"
+	"github.com/postferry/postferry/sinks/file"
+	"github.com/postferry/postferry/sinks/payload"
+	"github.com/postferry/postferry/sinks/webhook"
+)
+
+// mailboxKinds are the protocols mail is taken by; a new one is one line.
+var mailboxKinds = []mailboxKind{
+	{"imap", imap.Config{}, mailboxOf(openIMAP)},
+	{"pop3", pop3.Config{}, mailboxOf(openPOP3)},
+}
+
+// sinkKinds are the kinds of destination; a new one is one line.
+var sinkKinds = []sinkKind{
+	{"webhook", webhook.Options{}, sinkOf(makeWebhook)},
+	{"file", file.Options{}, sinkOf(file.New)},
+}
+
+// mailboxKind is one protocol: its name in events, which with an s behind it is
+// also a scheme of server; the keys it adds; and how a mailbox's are read.
+type mailboxKind struct {
+	name string
+	keys any
+	read func(*config.Mailbox) (opener, error)
+}
+
+// opener makes an account's source. It connects to nothing.
+type opener func(readOnly bool, log *slog.Logger) (account, error)
+
+// account is what a protocol makes of a configured mailbox.
+type account struct {
+	source fetcher.Source
+	boxes  []string
+	idle   bool
+}
+
+// mailboxOf reads a kind's own keys into a C.
+func mailboxOf[C any](open func(c C, m *config.Mailbox, readOnly bool, log *slog.Logger) (account, error)) func(*config.Mailbox) (opener, error) {
+	return func(m *config.Mailbox) (opener, error) {
+		var own C
+		if err := m.Section.Decode(&own); err != nil {
+			return nil, err
+		}
+		if c, ok := any(own).(checker); ok {
+			if err := c.Check(m); err != nil {
+				return nil, err
+			}
+		}
+		return func(readOnly bool, log *slog.Logger) (account, error) { return open(own, m, readOnly, log) }, nil
+	}
+}
+
+// checker is a kind that cannot do all that a mailbox may be told to.
+type checker interface {
+	Check(*config.Mailbox) error
+}
+
+func openIMAP(c imap.Config, m *config.Mailbox, readOnly bool, log *slog.Logger) (account, error) {
+	s, err := c.Source(m, readOnly, log)
+	if err != nil {
+		return account{}, err
+	}
+	return account{source: s, boxes: c.Folders, idle: c.Idle}, nil
+}
+
+func openPOP3(c pop3.Config, m *config.Mailbox, _ bool, log *slog.Logger) (account, error) {
+	s, err := c.Source(m, log)
+	if err != nil {
+		return account{}, err
+	}
+	return account{source: s, boxes: []string{fetcher.Maildrop}}, nil
+}
+
+// sinkKind is one kind of destination: its name, the keys it adds, and how a
+// sink's are read.
+type sinkKind struct {
+	name string
+	keys any
+	read func(*config.Sink) (maker, error)
+}
+
+// maker makes the sink; it may open what the sink writes to.
+type maker func(payload.Renderer, sinks.Env) (sinks.Sink, error)
+
+// sinkOf reads a kind's own keys into an O.
+func sinkOf[O any](make func(name string, o O, r payload.Renderer, e sinks.Env) (sinks.Sink, error)) func(*config.Sink) (maker, error) {
+	return func(s *config.Sink) (maker, error) {
+		var own O
+		if err := s.Section.Decode(&own); err != nil {
+			return nil, err
+		}
+		return func(r payload.Renderer, e sinks.Env) (sinks.Sink, error) { return make(s.Name, own, r, e) }, nil
+	}
+}
+
+func makeWebhook(name string, o webhook.Options, r payload.Renderer, e sinks.Env) (sinks.Sink, error) {
+	s, err := webhook.New(name, o, r, e)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}

@@ -1,0 +1,206 @@
+package main
+
+import (
+	"errors"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/postferry/postferry/config"
+	"github.com/postferry/postferry/fetcher"
+	"github.com/postferry/postferry/internal/backoff"
+	"github.com/postferry/postferry/internal/dial"
+	"github.com/postferry/postferry/sinks"
+	"github.com/postferry/postferry/sinks/payload"
+	"github.com/postferry/postferry/spool"
+)
+
+// setup is a configuration whose every section was read by the kind it belongs
+// to. Nothing has been opened or connected to.
+type setup struct {
+	*config.Config
+	mailboxes []mailboxSetup
+	sinks     []sinkSetup
+}
+
+type mailboxSetup struct {
+	*config.Mailbox
+	kind   mailboxKind
+	open   opener
+	routes []sinks.Route
+}
+
+type sinkSetup struct {
+	*config.Sink
+	make     maker
+	renderer payload.Renderer
+}
+
+// load reads the configuration. All that is wrong with it is in the one error,
+// which exits with 78.
+func (c *cli) load(flags *pflag.FlagSet, skipSecrets bool) (*setup, error) {
+	o := config.Options{Flags: map[string]*pflag.Flag{}, SkipSecrets: skipSecrets}
+	if flags != nil {
+		for _, name := range []string{"store", "listen"} {
+			if f := flags.Lookup(name); f != nil && f.Changed {
+				o.Flags[name] = f
+			}
+		}
+	}
+	if c.env != nil {
+		o.Lookup, o.Environ = c.lookup, func() []string { return c.env }
+	}
+	cfg, err := config.Load(c.configs, o)
+	if cfg == nil {
+		return nil, configError(err)
+	}
+	s := &setup{Config: cfg}
+	errs := []error{err}
+	for _, m := range cfg.Mailboxes {
+		errs = append(errs, s.mailbox(m))
+	}
+	for _, k := range cfg.Sinks {
+		errs = append(errs, s.sink(k))
+	}
+	errs = append(errs, cfg.Finish())
+	if err := config.Join(errs...); err != nil {
+		return nil, configError(err)
+	}
+	return s, nil
+}
+
+// lookup is the variable's value in the environment the command was given.
+func (c *cli) lookup(name string) (string, bool) {
+	for i := len(c.env) - 1; i >= 0; i-- { // the last one holds, as in execve
+		if key, value, _ := strings.Cut(c.env[i], "="); key == name {
+			return value, true
+		}
+	}
+	return "", false
+}
+
+// mailbox reads what the mailbox's protocol adds, and compiles its routes.
+func (s *setup) mailbox(m *config.Mailbox) error {
+	server, err := dial.Parse(m.Server, m.Insecure)
+	if err != nil {
+		return m.Section.Error("server", err)
+	}
+	protocol := strings.TrimSuffix(server.Scheme, "s")
+	for _, kind := range mailboxKinds {
+		if kind.name != protocol {
+			continue
+		}
+		open, err := kind.read(m)
+		routes, routeErr := conditions(m)
+		s.mailboxes = append(s.mailboxes, mailboxSetup{m, kind, open, routes})
+		return errors.Join(err, routeErr)
+	}
+	return m.Section.Errorf("server", "no mail is taken by %s: write imaps://, imap://, pop3s:// or pop3://", protocol)
+}
+
+// conditions compiles the routes.
+func conditions(m *config.Mailbox) ([]sinks.Route, error) {
+	var errs []error
+	var routes []sinks.Route
+	for _, r := range m.Deliver {
+		route := sinks.Route{To: r.To, Stop: r.Stop}
+		if r.When != "" {
+			var err error
+			route.When, err = sinks.CompileCondition(r.When)
+			errs = append(errs, r.Error(err))
+		}
+		routes = append(routes, route)
+	}
+	return routes, errors.Join(errs...)
+}
+
+// sink reads what the sink's kind adds.
+func (s *setup) sink(k *config.Sink) error {
+	if k.Type == "" {
+		return nil // said already
+	}
+	names := make([]string, 0, len(sinkKinds))
+	for _, kind := range sinkKinds {
+		names = append(names, kind.name)
+		if kind.name != k.Type {
+			continue
+		}
+		make, err := kind.read(k)
+		format, formatErr := payload.Lookup(k.Format)
+		if formatErr != nil {
+			formatErr = k.Section.OneOf("format", k.Format, payload.Formats())
+		}
+		r := payload.Renderer{Format: format, Options: payload.Options{Attachments: payload.Attachments(k.Attachments)}}
+		s.sinks = append(s.sinks, sinkSetup{k, make, r})
+		return errors.Join(err, formatErr, k.Section.Error("attachments", r.Options.Validate()))
+	}
+	return k.Section.OneOf("type", k.Type, names)
+}
+
+// mailbox makes the fetcher's view of a mailbox.
+func (m mailboxSetup) mailbox(readOnly bool, log *slog.Logger) (*fetcher.Mailbox, error) {
+	a, err := m.open(readOnly, log.With("mailbox", m.Name))
+	if err != nil {
+		return nil, configError(m.Section.Error("", err))
+	}
+	schedule, err := config.ParseSchedule(m.Schedule)
+	if err != nil {
+		return nil, configError(m.Section.Error("schedule", err))
+	}
+	return &fetcher.Mailbox{
+		Name: m.Name, Protocol: m.kind.name, Account: m.account(), Source: a.source, Boxes: a.boxes,
+		Backfill: fetcher.Backfill{All: m.Backfill.Mode == "all", Age: m.Backfill.Age}, Policy: m.policy(),
+		SettleWait: m.SettleWait, Schedule: schedule, Idle: a.idle,
+	}, nil
+}
+
+// account is user@host, by which mails are known whatever the mailbox is called.
+func (m mailboxSetup) account() string {
+	server, _ := dial.Parse(m.Server, m.Insecure) // was read before
+	return m.Username + "@" + server.Host
+}
+
+func (m mailboxSetup) policy() spool.Policy {
+	return spool.Policy{
+		After: action(m.After.Action()), Delay: m.After.Delay, Taken: m.Settle == "taken", Failed: action(m.Failed),
+	}
+}
+
+func action(a config.Action) spool.Action { return spool.Action{Verb: spool.Verb(a.Verb), Arg: a.Arg} }
+
+// destination makes the sink and says how it is delivered to.
+func (k sinkSetup) destination() (sinks.Destination, error) {
+	sink, err := k.make(k.renderer, sinks.Env{Version: thisBuild().Version, Concurrency: k.Concurrency})
+	if err != nil {
+		return sinks.Destination{}, configError(k.Section.Error("", err))
+	}
+	return sinks.Destination{
+		Sink: sink, Concurrency: k.Concurrency, Retry: schedule(k.Retry), Exact: !k.Retry.Jitter, Interval: interval(k.Rate),
+	}, nil
+}
+
+// schedule is a retry block as the dispatcher counts: Steps[n] is the wait after
+// n tries.
+func schedule(r config.Retry) backoff.Schedule {
+	s := backoff.Schedule{Steps: append([]time.Duration{0}, r.Delays...), Total: r.For}
+	if r.Every > 0 && r.For > 0 {
+		s.Steps = append(s.Steps, r.Every)
+	}
+	return s
+}
+
+func interval(r config.Rate) time.Duration {
+	if r.Count == 0 {
+		return 0
+	}
+	return r.Per / time.Duration(r.Count)
+}
+
+// say logs what is allowed but probably not meant.
+func (s *setup) say(log *slog.Logger) {
+	for _, w := range s.Warnings() {
+		log.Warn(w)
+	}
+}
