@@ -39,6 +39,7 @@ type Fetcher struct {
 	clock     clock.Clock
 	log       *slog.Logger
 	visits    *semaphore.Weighted
+	tended    tended
 }
 
 // New makes a Fetcher for the mailboxes, whose names differ.
@@ -50,14 +51,6 @@ func New(sp *spool.Spool, mailboxes []*Mailbox, o Options) *Fetcher {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	return &Fetcher{sp: sp, mailboxes: mailboxes, clock: o.Clock, log: o.Logger, visits: semaphore.NewWeighted(visits)}
-}
-
-// Run polls every mailbox on its schedule until ctx ends, and returns when the
-// last visit has ended. A mailbox that fails is tried again, later and later;
-// it never stops the others.
-func (f *Fetcher) Run(ctx context.Context) error {
-	f.each(func(m *Mailbox) { f.tend(ctx, m) })
-	return context.Cause(ctx)
 }
 
 // Once polls every mailbox once, several at a time, and returns their reports
