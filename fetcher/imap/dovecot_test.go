@@ -104,13 +104,17 @@ func retrieveAll(t testing.TB, s *imap.Source) (mails [][]byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = x.Retrieve(context.Background(), l.Refs, func(_ fetcher.Ref, r io.Reader) error {
+	got := map[string][]byte{} // two batches may come in any order
+	err = x.Retrieve(context.Background(), l.Refs, func(ref fetcher.Ref, r io.Reader) error {
 		raw, err := io.ReadAll(r)
-		mails = append(mails, raw)
+		got[ref.UID] = raw
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, ref := range l.Refs {
+		mails = append(mails, got[ref.UID])
 	}
 	return mails
 }
