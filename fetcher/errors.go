@@ -27,6 +27,10 @@ const (
 	Protocol                 // the server said what the protocol does not allow
 )
 
+// ErrFinished is in the chain of the error of a call to a session that had ended
+// before it.
+var ErrFinished = errors.New("the session is finished")
+
 // Error is a failure while taking. Error() reads: what was done, the server's
 // own words, and after a dash what the operator can change.
 type Error struct {

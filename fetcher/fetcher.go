@@ -10,7 +10,6 @@ package fetcher
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -85,34 +84,46 @@ func (f *Fetcher) each(do func(*Mailbox)) {
 
 // poll is one whole visit: take what is new, settle what is due.
 func (f *Fetcher) poll(ctx context.Context, m *Mailbox) Report {
+	return f.run(ctx, f.newPoll(m))
+}
+
+func (f *Fetcher) newPoll(m *Mailbox) *poll {
+	return &poll{m: m, sp: f.sp, clock: f.clock, log: f.log, notes: &f.notes}
+}
+
+// run is a visit within the bounds that hold for all.
+func (f *Fetcher) run(ctx context.Context, p *poll) Report {
 	if err := f.visits.Acquire(ctx, 1); err != nil {
-		return Report{Mailbox: m.Name, Err: err}
+		return Report{Mailbox: p.m.Name, Err: err}
 	}
 	defer f.visits.Release(1)
 	started := f.clock.Now()
-	p := &poll{m: m, sp: f.sp, clock: f.clock, log: f.log}
 	r := p.run(ctx)
-	if r.Taken+r.Settled+r.Failed > 0 {
-		f.log.Info("mailbox polled", "mailbox", m.Name, "listed", r.Listed, "taken", r.Taken,
-			"settled", r.Settled, "failed", r.Failed, "took", f.clock.Now().Sub(started).Round(time.Millisecond))
+	if r.Taken+r.Settled+r.Failed+r.Unsettled > 0 {
+		f.log.Info("mailbox polled", "mailbox", p.m.Name, "listed", r.Listed, "taken", r.Taken, "settled", r.Settled,
+			"failed", r.Failed+r.Unsettled, "took", f.clock.Now().Sub(started).Round(time.Millisecond))
 	}
 	return r
 }
 
-// settle is a visit that takes nothing.
+// settle visits until nothing is due any more but what the server declines. It
+// takes nothing.
 func (f *Fetcher) settle(ctx context.Context, m *Mailbox) Report {
 	r := Report{Mailbox: m.Name}
-	for r.Err == nil {
+	for {
 		due, err := f.sp.Settlements(ctx, m.Name)
 		if err != nil || len(due) == 0 {
 			r.Err = err
 			return r
 		}
-		p := &poll{m: m, sp: f.sp, clock: f.clock, log: f.log}
+		p := f.newPoll(m)
 		r.Err = f.settleOnce(ctx, p)
 		r.Settled += p.report.Settled
+		r.Unsettled = p.report.Unsettled
+		if r.Err != nil || p.report.Settled == 0 {
+			return r
+		}
 	}
-	return r
 }
 
 func (f *Fetcher) settleOnce(ctx context.Context, p *poll) error {
@@ -120,11 +131,13 @@ func (f *Fetcher) settleOnce(ctx context.Context, p *poll) error {
 		return err
 	}
 	defer f.visits.Release(1)
-	s, err := p.m.Source.Open(ctx)
-	if err != nil {
-		return err
+	if p.s == nil {
+		s, err := p.m.Source.Open(ctx)
+		if err != nil {
+			return err
+		}
+		p.s = s
+		defer p.close()
 	}
-	p.s = s
-	err = p.settle(ctx)
-	return errors.Join(err, p.close(err))
+	return p.settle(ctx)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 
 	"golang.org/x/sync/semaphore"
@@ -22,6 +23,9 @@ const chunk = 512
 // group commit: enough to fill a commit, little enough to stay small.
 const inFlight = 8 << 20
 
+// described is how many mails are described at a time.
+const described = 8 * chunk
+
 // poll is one visit to one mailbox: list, retrieve, take, settle. It is the
 // whole of the taking half, in a straight line.
 type poll struct {
@@ -29,14 +33,18 @@ type poll struct {
 	sp    *spool.Spool
 	clock clock.Clock
 	log   *slog.Logger
+	notes *notes
 
-	s      Session
-	report Report
-	taken  []spool.ID
-	ended  bool // the session was finished by Settle
+	s       Session
+	stays   bool // the session is used further after this visit
+	report  Report
+	taken   []spool.ID
+	ended   bool           // the session was finished by Settle
+	refused map[int64]bool // settlements the server declined in this visit
 }
 
-// run polls once. The session is opened here and closed before it returns.
+// run polls once. The session is opened here and closed before it returns, unless
+// it stays.
 func (p *poll) run(ctx context.Context) Report {
 	p.report.Mailbox = p.m.Name
 	p.report.Err = p.visit(ctx)
@@ -47,14 +55,18 @@ func (p *poll) run(ctx context.Context) Report {
 }
 
 func (p *poll) visit(ctx context.Context) (err error) {
-	if p.s, err = p.m.Source.Open(ctx); err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, p.close(err)) }()
-	for _, box := range p.m.Boxes {
-		if err := p.takeBox(ctx, box); err != nil {
+	if p.s == nil {
+		if p.s, err = p.m.Source.Open(ctx); err != nil {
 			return err
 		}
+	}
+	defer func() {
+		if err != nil || !p.stays {
+			p.close()
+		}
+	}()
+	if err := p.takeBoxes(ctx); err != nil {
+		return err
 	}
 	if err := p.await(ctx); err != nil {
 		return err
@@ -62,14 +74,34 @@ func (p *poll) visit(ctx context.Context) (err error) {
 	return p.settle(ctx)
 }
 
-// close ends the session; after a success a failing goodbye is only worth a
-// line in the log, since everything was confirmed before.
-func (p *poll) close(failed error) error {
-	err := p.s.Close()
-	if err != nil && failed == nil {
+// close ends the session. What matters was confirmed before, so a failing goodbye
+// is only worth a line in the log.
+func (p *poll) close() {
+	if err := p.s.Close(); err != nil {
 		p.log.Debug("session closed uncleanly", "mailbox", p.m.Name, "error", err)
 	}
-	return nil
+}
+
+// takeBoxes takes what is new in every box. One that fails does not keep the
+// others from being looked at, as long as the session lasts.
+func (p *poll) takeBoxes(ctx context.Context) error {
+	var failed []error
+	for _, box := range p.m.Boxes {
+		err := p.takeBox(ctx, box)
+		if errors.Is(err, ErrFinished) && len(failed) > 0 {
+			break
+		}
+		if err != nil {
+			failed = append(failed, err)
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	if len(failed) == 1 {
+		return failed[0]
+	}
+	return errors.Join(failed...)
 }
 
 // takeBox lists one box and takes what is new in it.
@@ -84,20 +116,65 @@ func (p *poll) takeBox(ctx context.Context, box string) error {
 		return err
 	}
 	p.report.Listed += len(listing.Refs)
+	if err := p.bind(ctx, key); err != nil {
+		return err
+	}
 	fresh, err := p.fresh(ctx, key, listing)
 	if err != nil {
 		return err
 	}
-	for len(fresh) > 0 {
-		n := min(chunk, len(fresh))
-		if err := p.take(ctx, key, fresh[:n]); err != nil {
-			return err
+	fresh = p.limited(fresh)
+	for n := 0; n < len(fresh); n += chunk {
+		if n%described == 0 && len(fresh)-n > chunk {
+			if err := p.describe(ctx, fresh[n:min(n+described, len(fresh))]); err != nil {
+				return err
+			}
 		}
-		if fresh = fresh[n:]; len(fresh) > 0 && lasting(p.s) {
+		if n > 0 && lasting(p.s) {
 			if err := p.settle(ctx); err != nil {
 				return err
 			}
 		}
+		if err := p.take(ctx, key, fresh[n:min(n+chunk, len(fresh))]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bind tells the spool whose box it is, once in the life of the process.
+func (p *poll) bind(ctx context.Context, key spool.BoxKey) error {
+	if p.notes.bound(p.m.Name, key) {
+		return nil
+	}
+	if err := p.sp.Bind(ctx, p.m.Name, key); err != nil {
+		return err
+	}
+	p.notes.bind(p.m.Name, key)
+	return nil
+}
+
+// limited leaves out what is known to be too large, and what exceeds the
+// mailbox's limit.
+func (p *poll) limited(refs []Ref) []Ref {
+	refs = slices.DeleteFunc(refs, func(r Ref) bool {
+		large := p.notes.large(p.m, r)
+		if large {
+			p.report.Failed++
+		}
+		return large
+	})
+	if p.m.Limit > 0 {
+		refs = refs[:min(len(refs), max(0, p.m.Limit-len(p.taken)))]
+	}
+	return refs
+}
+
+// describe asks for sizes and times ahead of retrieval, where listings leave them
+// out.
+func (p *poll) describe(ctx context.Context, refs []Ref) error {
+	if d, ok := p.s.(Describer); ok {
+		return d.Describe(ctx, refs)
 	}
 	return nil
 }
@@ -116,6 +193,11 @@ func (p *poll) fresh(ctx context.Context, key spool.BoxKey, l Listing) ([]Ref, e
 	want := make(map[string]bool, len(unknown))
 	for _, uid := range unknown {
 		want[uid] = true
+	}
+	if first && !p.m.Backfill.All && p.m.Backfill.Age > 0 {
+		if err := p.describe(ctx, l.Refs); err != nil {
+			return nil, err
+		}
 	}
 	var take []Ref
 	var skip []string
@@ -169,6 +251,9 @@ func (p *poll) take(ctx context.Context, key spool.BoxKey, refs []Ref) error {
 	)
 	err := p.s.Retrieve(ctx, refs, func(r Ref, octets io.Reader) error {
 		staged, err := p.sp.Stage(ctx, octets)
+		if errors.Is(err, spool.ErrLarge) {
+			return p.setAside(r, octets, err)
+		}
 		if err != nil {
 			return fmt.Errorf("reading mail %s of %s: %w", r.UID, key.Box, err)
 		}
@@ -204,32 +289,58 @@ func (p *poll) take(ctx context.Context, key spool.BoxKey, refs []Ref) error {
 	return p.sayFailed(key.Box, err)
 }
 
+// setAside passes over a mail larger than the spool takes, now and in later
+// visits.
+func (p *poll) setAside(r Ref, octets io.Reader, err error) error {
+	if _, err := io.Copy(io.Discard, octets); err != nil {
+		return err
+	}
+	p.notes.setAside(p.m, r)
+	p.report.Failed++
+	p.log.Warn("message not taken, it stays on the server", "mailbox", p.m.Name, "box", r.Box, "uid", r.UID, "error", err)
+	return nil
+}
+
 // sayFailed logs what could not be had and passes on what reaches further than
 // single mails. A mail left out stays unknown, so the next poll asks again.
 func (p *poll) sayFailed(box string, err error) error {
 	if err == nil || RadiusOf(err) != MessageRadius {
 		return err
 	}
-	for _, e := range flatten(err) {
-		p.report.Failed++
-		p.log.Warn("message not taken, the next poll tries again", "mailbox", p.m.Name, "box", box, "error", e)
+	failed := flatten(err)
+	p.report.Failed += len(failed)
+	for _, e := range failed {
+		p.say("message not taken, the next poll tries again", box, e)
 	}
 	return nil
 }
 
-// flatten gives the errors joined in err, or err alone.
-func flatten(err error) []error {
-	var joined interface{ Unwrap() []error }
-	if errors.As(err, &joined) {
-		return joined.Unwrap()
+// say warns of a failure that concerns one mail, the first time it is met.
+func (p *poll) say(what, box string, err error) {
+	level := slog.LevelDebug
+	if p.notes.news(p.m, box, err) {
+		level = slog.LevelWarn
 	}
-	return []error{err}
+	p.log.Log(context.Background(), level, what, "mailbox", p.m.Name, "box", box, "error", err)
+}
+
+// flatten gives the errors joined in err, at any depth, or err alone.
+func flatten(err error) []error {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
+	}
+	var all []error
+	for _, e := range joined.Unwrap() {
+		all = append(all, flatten(e)...)
+	}
+	return all
 }
 
 // await gives deliveries of what was just taken the time to end, so that they
 // settle in this session.
 func (p *poll) await(ctx context.Context) error {
-	if len(p.taken) == 0 || p.m.SettleWait <= 0 || p.m.Policy.Taken || p.m.Policy.After.Verb == spool.Keep || p.m.Policy.Delay > 0 {
+	if p.stays || len(p.taken) == 0 || p.m.SettleWait <= 0 || p.m.Policy.Taken || p.m.Policy.After.Verb == spool.Keep || p.m.Policy.Delay > 0 {
 		return nil
 	}
 	wait, cancel := context.WithTimeout(ctx, min(p.m.SettleWait, MaxSettleWait))
@@ -240,28 +351,58 @@ func (p *poll) await(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// settle carries out what is due on the server, in this session.
+// settle carries out what is due on the server, in this session. What the server
+// declines stays due, and is tried again by the next visit.
 func (p *poll) settle(ctx context.Context) error {
 	for !p.ended {
-		due, err := p.sp.Settlements(ctx, p.m.Name)
+		due, err := p.due(ctx)
 		if err != nil || len(due) == 0 {
 			return err
 		}
 		p.ended = !lasting(p.s)
-		if err := p.s.Settle(ctx, due); err != nil {
+		err = p.s.Settle(ctx, due)
+		if err != nil && RadiusOf(err) != MessageRadius {
 			return err
 		}
-		ids := make([]int64, len(due))
-		for i, d := range due {
-			ids[i] = d.ID
-		}
+		done := p.confirmed(due, err)
 		// The server has confirmed them: record it even when asked to stop.
-		if err := p.sp.Settled(context.WithoutCancel(ctx), ids); err != nil {
+		if err := p.sp.Settled(context.WithoutCancel(ctx), done); err != nil {
 			return err
 		}
-		p.report.Settled += len(due)
+		p.report.Settled += len(done)
 	}
 	return nil
+}
+
+// due are the settlements not yet tried in this visit.
+func (p *poll) due(ctx context.Context) ([]spool.Settlement, error) {
+	due, err := p.sp.Settlements(ctx, p.m.Name)
+	return slices.DeleteFunc(due, func(d spool.Settlement) bool { return p.refused[d.ID] }), err
+}
+
+// confirmed are the settlements that err says nothing against.
+func (p *poll) confirmed(due []spool.Settlement, err error) (done []int64) {
+	against := map[string]bool{}
+	if err != nil {
+		for _, e := range flatten(err) {
+			if one, ok := errors.AsType[*Error](e); ok {
+				against[one.UID] = true
+			}
+			p.say("message not settled, the next poll tries again", "", e)
+		}
+	}
+	for _, d := range due {
+		if !against[d.UID] && !against[""] {
+			done = append(done, d.ID)
+			continue
+		}
+		if p.refused == nil {
+			p.refused = map[int64]bool{}
+		}
+		p.refused[d.ID] = true
+		p.report.Unsettled++
+	}
+	return done
 }
 
 // lasting reports whether a session goes on after Settle. Those that can watch

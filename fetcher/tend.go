@@ -9,7 +9,7 @@ import (
 
 const (
 	// settleGap is how long settlements that came due after a visit are gathered
-	// before a session is opened for them alone.
+	// before they are carried out.
 	settleGap = 2 * time.Second
 	// maxJitter bounds how much later than its schedule a mailbox is polled.
 	maxJitter = 30 * time.Second
@@ -24,31 +24,46 @@ var (
 )
 
 // tend visits one mailbox until ctx ends: at once, then by its schedule, when
-// settlements are due, and again after a failure.
+// settlements are due, and again after a failure. A mailbox with Idle set is not
+// left between visits, see attend.
 func (f *Fetcher) tend(ctx context.Context, m *Mailbox) {
 	var failures failures
+	recovered := func() {
+		if failures.end() {
+			f.log.Info("mailbox recovered", "mailbox", m.Name)
+		}
+	}
 	for ctx.Err() == nil {
-		r := f.poll(ctx, m)
+		r := f.visit(ctx, m, recovered)
 		if ctx.Err() != nil {
 			return
 		}
 		now := f.clock.Now()
 		next, again := f.next(m, now)
 		if r.Err == nil {
-			if failures.end() {
-				f.log.Info("mailbox recovered", "mailbox", m.Name)
-			}
+			recovered()
 		} else {
 			wait, changed := failures.add(r.Err)
-			if changed {
+			switch {
+			case r.Lost && failures.n == 1:
+				f.log.Info("session ended, it is opened again", "mailbox", m.Name, "error", r.Err, "wait", wait.Round(time.Second))
+			case changed:
 				f.log.Error("mailbox failed, it is tried again", "mailbox", m.Name, "error", r.Err, "wait", wait.Round(time.Second))
 			}
-			if at := now.Add(wait); !again || at.After(next) {
+			if at := now.Add(wait); !again || at.After(next) || m.Idle && RadiusOf(r.Err) != AccountRadius {
 				next, again = at, true
 			}
 		}
-		f.idle(ctx, m, next, again, r.Err == nil)
+		f.idle(ctx, m, next, again, r.Err == nil && r.Unsettled == 0)
 	}
+}
+
+// visit polls once, or, with Idle set, for as long as a session lasts.
+func (f *Fetcher) visit(ctx context.Context, m *Mailbox, recovered func()) Report {
+	if m.Idle {
+		return f.attend(ctx, m, recovered)
+	}
+	return f.poll(ctx, m)
 }
 
 // next is the mailbox's next regular poll, with its jitter; false when its
@@ -79,7 +94,7 @@ func (f *Fetcher) idle(ctx context.Context, m *Mailbox, next time.Time, again, h
 	if again {
 		go func() {
 			defer close(timer)
-			_ = f.clock.Sleep(wait, next.Sub(f.clock.Now()))
+			_ = f.clock.Sleep(wait, next.Sub(f.clock.Now())) // its only error is the end of wait
 		}()
 		defer func() { stop(); <-timer }()
 	}
@@ -95,15 +110,15 @@ func (f *Fetcher) idle(ctx context.Context, m *Mailbox, next time.Time, again, h
 		case err := <-due:
 			cancel()
 			if err != nil {
-				break
+				healthy = false
+				continue
 			}
-			if r := f.settle(ctx, m); r.Err != nil {
+			r := f.settle(ctx, m)
+			if r.Err != nil {
 				f.log.Warn("settling failed, it is tried again", "mailbox", m.Name, "error", r.Err)
-				break
 			}
-			continue
+			healthy = r.Err == nil && r.Unsettled == 0
 		}
-		break
 	}
 	select {
 	case <-timer:
@@ -136,7 +151,7 @@ func (f *failures) add(err error) (time.Duration, bool) {
 	f.n++
 	changed := f.said != err.Error()
 	f.said = err.Error()
-	return base/2 + rand.N(base/2+1) + base/2, changed
+	return base + rand.N(base/2+1), changed
 }
 
 // end notes a success, and whether failures came before it.

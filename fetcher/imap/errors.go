@@ -42,6 +42,7 @@ func dialError(ctx context.Context, op string, err error) error {
 func (x *session) connectionError(op string, err error) error {
 	cause := x.g.failure()
 	x.g.Close()
+	x.over = true
 	e := &fetcher.Error{Radius: fetcher.SessionRadius, Cause: fetcher.Unreachable, Op: op, Err: cause}
 	closed := cause == nil || errors.Is(cause, net.ErrClosed)
 	bye := x.bye.Load()
@@ -54,7 +55,7 @@ func (x *session) connectionError(op string, err error) error {
 		e.Cause, e.Hint = fetcher.Protocol, protocolHint
 		e.Err = fmt.Errorf("the server broke the protocol: %s", dial.Printable(err.Error()))
 	case closed:
-		e.Err = errFinished
+		e.Err = fetcher.ErrFinished
 	case errors.Is(cause, io.EOF), errors.Is(cause, io.ErrUnexpectedEOF):
 		e.Err = fmt.Errorf("the server closed the connection: %w", io.ErrUnexpectedEOF)
 	default:
@@ -64,8 +65,6 @@ func (x *session) connectionError(op string, err error) error {
 	}
 	return e
 }
-
-var errFinished = errors.New("the session is finished")
 
 func isViolation(err error) bool {
 	_, is := errors.AsType[*violation](err)

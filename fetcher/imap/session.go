@@ -31,6 +31,7 @@ type session struct {
 
 	selected *box // nil: none
 	told     bool // the selected box was left in Wait, and nothing else was done since
+	over     bool // the connection has ended, and that was reported
 	closed   bool
 }
 
@@ -64,6 +65,9 @@ func (x *session) do(ctx context.Context, op string, exchange func() error) erro
 }
 
 func (x *session) within(ctx context.Context, op string, silence, total time.Duration, exchange func() error) error {
+	if x.over || x.closed && op != signingOut {
+		return &fetcher.Error{Radius: fetcher.SessionRadius, Cause: fetcher.Unreachable, Op: op, Err: fetcher.ErrFinished}
+	}
 	if ctx.Err() != nil {
 		x.g.fail(context.Cause(ctx))
 	}
@@ -91,14 +95,16 @@ func (x *session) grade(op string, err error) error {
 	return x.connectionError(op, err)
 }
 
+const signingOut = "signing out"
+
 // Close implements fetcher.Session. A session that is at rest says LOGOUT.
 func (x *session) Close() error {
 	if x.closed {
 		return nil
 	}
 	x.closed = true
-	if x.g.failure() == nil {
-		_ = x.within(context.Background(), "signing out", logoutWait, logoutWait, func() error {
+	if !x.over && x.g.failure() == nil {
+		_ = x.within(context.Background(), signingOut, logoutWait, logoutWait, func() error {
 			return x.client.Logout().Wait()
 		}) // a courtesy; everything was confirmed before
 	}
