@@ -39,6 +39,7 @@ type Fetcher struct {
 	log       *slog.Logger
 	visits    *semaphore.Weighted
 	tended    tended
+	notes     notes
 }
 
 // New makes a Fetcher for the mailboxes, whose names differ.
