@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -18,6 +19,7 @@ type Config struct {
 	Store     Store         // where the spool is
 	Retain    time.Duration // delivered mail is kept this long for replay; 0: not at all
 	Listen    string        // host:port of health, metrics and API; "": off
+	Quota     Size          // what the store may take of the disk; 0: no limit
 	Mailboxes []*Mailbox    // in the order of the files
 	Sinks     []*Sink       // in the order of the files
 	Files     []string      // read, in order
@@ -50,6 +52,7 @@ type top struct {
 	Store   string        `config:"store" doc:"where mail is kept until it is delivered: sqlite:FILE, relative to this file, or to $STATE_DIRECTORY if that is set"`
 	Retain  time.Duration `config:"retain" doc:"delivered mail is kept for replay this long; 0: not at all"`
 	Listen  string        `config:"listen" doc:"address of health checks, metrics and the API; empty: off"`
+	Quota   Size          `config:"quota" doc:"what the store may take of the disk, as in 2GB or 500MiB; 0: no limit"`
 }
 
 func (t *top) SetDefaults() {
@@ -60,15 +63,23 @@ func (t *top) Validate() error {
 	if t.Version != 1 {
 		return At("version", fmt.Errorf("%d is not known to this postferry; write 1", t.Version))
 	}
+	if 0 < t.Quota && t.Quota < minQuota {
+		return At("quota", fmt.Errorf("%s is less than a store needs; write 1MB or more, or 0 for no limit", t.Quota))
+	}
 	return At("listen", checkListen(t.Listen))
 }
+
+// minQuota is below what any store can work with: a unit was forgotten.
+const minQuota = 1_000_000
 
 // blocks are the top-level keys that are read by themselves.
 var blocks = []string{"defaults", "mailboxes", "sinks"}
 
 // Load reads the configuration from the files and folders named, or from the
 // first file of SearchPath if none is. Folders stand for their *.yaml files, in
-// order; later files add to and override earlier ones by key.
+// order; what is named later adds to and overrides what was named before, key by
+// key. The files of one folder stand side by side: a mailbox or sink in two of
+// them is an error.
 //
 // What a kind of mailbox or sink adds is not looked at: the caller decodes it
 // from each Section and then calls Finish. On errors Load gives them all, as
@@ -81,15 +92,15 @@ func Load(paths []string, o Options) (*Config, error) {
 			o.Environ = os.Environ
 		}
 	}
-	files, err := findFiles(paths, o.Lookup)
+	layers, err := findFiles(paths, o.Lookup)
 	if err != nil {
 		return nil, err
 	}
-	roots, errs := parseFiles(files)
-	if len(errs) > 0 {
-		return nil, errs.result()
+	root, errs, err := parseLayers(layers)
+	if err != nil {
+		return nil, err
 	}
-	root, errs := mergeFiles(roots)
+	files := slices.Concat(layers...)
 	dir, err := filepath.Abs(filepath.Dir(files[0]))
 	if err != nil {
 		return nil, err
@@ -99,6 +110,31 @@ func Load(paths []string, o Options) (*Config, error) {
 	errs = append(errs, c.override(o)...)
 	errs = append(errs, c.decode()...)
 	return c, errs.result()
+}
+
+// parseLayers reads the files and makes one tree of them. The last error is
+// that of files which cannot be read at all.
+func parseLayers(layers [][]string) (*node, Errors, error) {
+	var roots [][]*node
+	var broken, errs Errors
+	for _, files := range layers {
+		parsed, wrong := parseFiles(files)
+		roots, broken = append(roots, parsed), append(broken, wrong...)
+	}
+	if len(broken) > 0 {
+		return nil, nil, broken.result()
+	}
+	var root *node
+	for _, side := range roots {
+		layer, wrong := mergeFiles(side)
+		errs = append(errs, wrong...)
+		if root == nil {
+			root = layer
+			continue
+		}
+		overlay(root, layer, 0)
+	}
+	return root, errs, nil
 }
 
 func parseFiles(files []string) ([]*node, Errors) {
@@ -130,7 +166,7 @@ func (c *Config) override(o Options) Errors {
 		case e.key == "defaults":
 			c.defaults = e.value
 			by.apply(e.value, []string{e.key})
-		case !strings.HasPrefix(e.key, "x-") && !e.value.override:
+		case e.key != "version" && !e.value.override: // images like to set POSTFERRY_VERSION to their own
 			by.apply(e.value, []string{e.key})
 		}
 	}
@@ -159,15 +195,12 @@ func (c *Config) decode() Errors {
 	section.keys = blocks
 	var t top
 	errs := flatten(nil, section.Decode(&t))
-	c.Version, c.Retain, c.Listen = t.Version, t.Retain, t.Listen
+	c.Version, c.Retain, c.Listen, c.Quota = t.Version, t.Retain, t.Listen, t.Quota
 	var err error
 	if c.Store, err = c.env.store(t.Store, c.root.find("store")); err != nil {
 		errs = flatten(errs, section.Error("store", err))
 	}
 	for _, e := range c.root.entries {
-		if strings.HasPrefix(e.key, "x-") {
-			e.known = true
-		}
 		for _, block := range blocks {
 			if e.key != block {
 				continue

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -87,7 +88,7 @@ func (d *decoder) structure(n *node, path string, v reflect.Value, raw bool) {
 	}
 	for _, e := range n.entries {
 		if !e.known {
-			d.fail(e.pos, join(path, e.key), "unknown key%s", hint(e.key, known))
+			d.fail(e.pos, e.path(path), "unknown key%s", hint(e.key, known))
 		}
 	}
 	d.validate(n, path, v, before)
@@ -116,9 +117,9 @@ func (d *decoder) fields(n *node, path string, v reflect.Value, raw bool) {
 		}
 		e.known = true
 		before := len(d.errs)
-		d.value(e.value, join(path, f.name), target, f)
+		d.value(e.value, e.path(path), target, f)
 		if f.required && target.IsZero() && len(d.errs) == before {
-			d.fail(e.value.pos, join(path, f.name), "the value is empty%s", describe(f.doc))
+			d.fail(e.value.pos, e.path(path), "the value is empty%s", describe(f.doc))
 		}
 	}
 }
@@ -174,16 +175,44 @@ func (d *decoder) addAt(n *node, path string, err error) {
 		d.add(n.pos, path, err)
 		return
 	}
-	pos, inner := n.pos, n
-	for _, key := range strings.Split(at.key, ".") {
-		if e := inner.find(key); e != nil {
-			pos, inner = e.pos, e.value
+	pos, full := locate(n, path, at.key)
+	d.add(pos, full, at.err)
+}
+
+// locate finds where the key of an At, as in "tls.pin_sha256[1]", stands, or the
+// innermost block or list around it that is there.
+func locate(n *node, path, key string) (position, string) {
+	pos := n.pos
+	for _, word := range strings.Split(key, ".") {
+		name, index, listed := strings.Cut(strings.TrimSuffix(word, "]"), "[")
+		e := n.find(name)
+		if e == nil {
+			n, path = nil, join(path, word)
+			continue
+		}
+		pos, n, path = placeOfValue(e), e.value, e.path(path)
+		if !listed {
+			continue
+		}
+		path += "[" + index + "]"
+		if i, err := strconv.Atoi(index); err == nil && 0 <= i && i < len(n.items) {
+			n = n.items[i]
+			pos = n.pos
 		}
 	}
-	d.add(pos, join(path, at.key), at.err)
+	return pos, path
+}
+
+// placeOfValue is the key's place, or the variable or flag its value came from.
+func placeOfValue(e *entry) position {
+	if e.value.override {
+		return e.value.pos
+	}
+	return e.pos
 }
 
 func (d *decoder) slice(n *node, path string, v reflect.Value, f field) {
+	n.secret = v.Type().Elem() == secretType
 	if !d.want(n, path, sequence) {
 		return
 	}

@@ -15,6 +15,7 @@ type environment struct {
 	dir         string // of the first file
 	skipSecrets bool
 	literals    map[string][]string // file to the key paths of secrets written out in it
+	files       map[string]string   // files that hold one secret, to its key path
 }
 
 // sawSecret notes a secret written out in a file.
@@ -34,11 +35,39 @@ func (env *environment) resolve(pos position, name string) string {
 	if name == "" || name == "-" || filepath.IsAbs(name) {
 		return name
 	}
-	dir := env.dir
+	return filepath.Join(env.folder(pos), name)
+}
+
+// folder is that of the file at pos, or of the first file for what stands in
+// none.
+func (env *environment) folder(pos position) string {
 	if pos.line > 0 {
-		dir = filepath.Dir(pos.file)
+		return filepath.Dir(pos.file)
 	}
-	return filepath.Join(dir, name)
+	return env.dir
+}
+
+// sawSecretFile notes a file that holds a secret.
+func (env *environment) sawSecretFile(path, name string) {
+	if name == "" || env.skipSecrets {
+		return
+	}
+	if env.files == nil {
+		env.files = map[string]string{}
+	}
+	env.files[name] = path
+}
+
+// handed reports the folders in which a container or systemd hands secrets to
+// one service: the modes there are not the operator's.
+func (env *environment) handed(name string) bool {
+	credentials, _ := env.lookup("CREDENTIALS_DIRECTORY")
+	for _, dir := range []string{"/run/secrets", "/var/run/secrets", credentials} {
+		if rest, err := filepath.Rel(dir, name); dir != "" && err == nil && filepath.IsLocal(rest) {
+			return true
+		}
+	}
+	return false
 }
 
 // openSecrets warns of files that hold secrets in clear and that every user of
@@ -56,6 +85,14 @@ func (env *environment) openSecrets() []string {
 		}
 		warnings = append(warnings, fmt.Sprintf("%s: every user of this machine can read it (mode %04o) and it holds secrets in clear (%s); run chmod 600 %s",
 			file, info.Mode().Perm(), strings.Join(paths, ", "), file))
+	}
+	for file, path := range env.files {
+		info, err := os.Stat(file)
+		if err != nil || info.Mode().Perm()&0o004 == 0 || env.handed(file) {
+			continue
+		}
+		warnings = append(warnings, fmt.Sprintf("%s: every user of this machine can read it (mode %04o) and it holds a secret (%s); run chmod 600 %s",
+			file, info.Mode().Perm(), path, file))
 	}
 	sort.Strings(warnings)
 	return warnings

@@ -10,36 +10,37 @@ import (
 	"strings"
 )
 
-// findFiles gives the files to read: those named, folders replaced by their
-// *.yaml files in the order of their names; if none is named, the first there is
-// of SearchPath.
-func findFiles(paths []string, lookup func(string) (string, bool)) ([]string, error) {
+// findFiles gives the files to read, one layer for each of paths: a file, or the
+// *.yaml files of a folder in the order of their names. If no path is given it
+// is the first there is of SearchPath.
+func findFiles(paths []string, lookup func(string) (string, bool)) ([][]string, error) {
 	if len(paths) == 0 {
 		return search(SearchPath(lookup))
 	}
-	var files []string
+	var layers [][]string
+	seen := map[string]bool{}
 	for _, path := range paths {
+		files := []string{path}
 		info, err := os.Stat(path)
-		switch {
-		case err != nil:
+		if err != nil {
 			return nil, Errors{{File: path, Err: bare(err)}}
-		case info.IsDir():
-			found, err := inFolder(path)
-			if err != nil {
+		}
+		if info.IsDir() {
+			if files, err = inFolder(path); err != nil {
 				return nil, err
 			}
-			files = append(files, found...)
-		default:
-			files = append(files, path)
+		}
+		files = slices.DeleteFunc(files, func(file string) bool {
+			file = filepath.Clean(file)
+			again := seen[file]
+			seen[file] = true
+			return again
+		})
+		if len(files) > 0 {
+			layers = append(layers, files)
 		}
 	}
-	var distinct []string
-	for _, file := range files {
-		if !slices.Contains(distinct, file) {
-			distinct = append(distinct, file)
-		}
-	}
-	return distinct, nil
+	return layers, nil
 }
 
 // SearchPath lists where the configuration is looked for when no file is named.
@@ -54,11 +55,11 @@ func SearchPath(lookup func(string) (string, bool)) []string {
 	return append(places, "/etc/postferry/postferry.yaml")
 }
 
-func search(places []string) ([]string, error) {
+func search(places []string) ([][]string, error) {
 	for _, place := range places {
 		_, err := os.Stat(place)
 		if err == nil {
-			return []string{place}, nil
+			return [][]string{{place}}, nil
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			return nil, Errors{{File: place, Err: bare(err)}}

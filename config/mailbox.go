@@ -55,7 +55,7 @@ func (m *Mailbox) Validate() error {
 	if m.Failed.Verb == "seen" || m.Failed.Verb == "delete" {
 		check("failed", fmt.Errorf("%s would lose sight of a mail that was not delivered; write keep, flag:FLAG or move:BOX", m.Failed.Verb))
 	}
-	check("deliver", checkRoutes(m.Deliver))
+	errs = append(errs, checkRoutes(m.Deliver))
 	errs = append(errs, m.checkSignIn()...)
 	return errors.Join(errs...)
 }
@@ -116,6 +116,6 @@ func (m *Mailbox) placeRoutes() {
 	e := m.Section.node.find("deliver")
 	for i := range m.Deliver {
 		m.Deliver[i].node = e.value.items[i]
-		m.Deliver[i].path = fmt.Sprintf("%s.deliver[%d]", m.Section.path, i)
+		m.Deliver[i].path = fmt.Sprintf("%s[%d]", e.path(m.Section.path), i)
 	}
 }

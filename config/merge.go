@@ -2,26 +2,30 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
-// mergeFiles lays later files over earlier ones: keys of `defaults` one by one,
-// other top-level keys as a whole. Mailboxes and sinks are collected from all
-// files; the same name twice is an error, never an override.
+// mergeFiles makes one tree of the files of a folder, which stand side by side:
+// mailboxes and sinks are collected from all, and the same name twice is an
+// error; of the other top-level keys the last one holds, of `defaults` each key
+// by itself.
 func mergeFiles(roots []*node) (*node, Errors) {
 	var errs Errors
 	all := &node{kind: mapping, pos: roots[0].pos}
+	at := map[string]*entry{}
 	for _, root := range roots {
 		for _, e := range root.entries {
-			have := all.find(e.key)
+			have := at[e.key]
 			switch {
 			case strings.HasPrefix(e.key, "x-"):
 			case have == nil:
+				at[e.key] = e
 				all.entries = append(all.entries, e)
 			case (e.key == "mailboxes" || e.key == "sinks") && have.value.kind == mapping && e.value.kind == mapping:
 				errs = append(errs, collect(e.key, have.value, e.value)...)
 			case e.key == "defaults" && have.value.kind == mapping && e.value.kind == mapping:
-				overlay(have.value, e.value)
+				overlay(have.value, e.value, 1)
 			default:
 				*have = *e
 			}
@@ -48,12 +52,25 @@ func collect(what string, all, more *node) Errors {
 	return errs
 }
 
-// overlay puts the keys of over into base; blocks are merged, all else replaced.
-func overlay(base, over *node) {
+// overlay puts the keys of over, which was named later, into base: blocks are
+// merged, all else is replaced, and within a mailbox or sink (depth 2) another
+// way to give a secret replaces the one there was.
+func overlay(base, over *node, depth int) {
+	at := make(map[string]*entry, len(base.entries))
+	for _, e := range base.entries {
+		at[e.key] = e
+	}
+	if depth >= 2 {
+		base.entries = slices.DeleteFunc(base.entries, func(e *entry) bool {
+			return over.find(e.key) == nil && slices.ContainsFunc(over.entries, func(o *entry) bool {
+				return secretOf(o.key) == secretOf(e.key)
+			})
+		})
+	}
 	for _, e := range over.entries {
-		have := base.find(e.key)
+		have := at[e.key]
 		if have != nil && have.value.kind == mapping && e.value.kind == mapping {
-			overlay(have.value, e.value)
+			overlay(have.value, e.value, depth+1)
 		} else if have != nil {
 			*have = *e
 		} else {
@@ -66,12 +83,12 @@ func overlay(base, over *node) {
 // key that is there wins, also when it is null. The ways to give one secret (and
 // password and oauth2, the two ways to sign in) count as the same key.
 func underlay(base, defaults *node) {
-	have := make(map[string]bool, len(base.entries))
+	have, at := make(map[string]bool, len(base.entries)), make(map[string]*entry, len(base.entries))
 	for _, e := range base.entries {
-		have[secretOf(e.key)] = true
+		have[secretOf(e.key)], at[e.key] = true, e
 	}
 	for _, d := range defaults.entries {
-		if e := base.find(d.key); e != nil && e.value.kind == mapping && d.value.kind == mapping {
+		if e := at[d.key]; e != nil && e.value.kind == mapping && d.value.kind == mapping {
 			underlay(e.value, d.value)
 			continue
 		}

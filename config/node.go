@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -50,9 +51,11 @@ type node struct {
 	// Filled by decoding.
 	decoded  bool
 	secret   bool
+	raw      bool   // its key says that nothing in it is expanded
+	typed    bool   // decoded into a number or a boolean
 	value    string // of a scalar, after expansion
 	vars     []string
-	resolved bool     // value is what the named file or command gave
+	answer   string   // the secret that the file or command it names gave
 	defaults []*entry // keys that are absent, with the values that stand in for them
 }
 
@@ -90,6 +93,17 @@ func (n *node) find(key string) *entry {
 	return nil
 }
 
+// path is where the entry stands within the block at parent. What came from
+// `defaults:` is reported there, once, and not for each mailbox.
+func (e *entry) path(parent string) string {
+	if e.inherited && !e.value.override {
+		if parts := strings.SplitN(parent, ".", 3); parts[0] == "mailboxes" {
+			parent = strings.Join(append([]string{"defaults"}, parts[2:]...), ".")
+		}
+	}
+	return join(parent, e.key)
+}
+
 // clone copies the tree.
 func (n *node) clone() *node {
 	c := *n
@@ -122,13 +136,13 @@ func (n *node) addDefault(f field, v reflect.Value) {
 		}
 	}
 	if value := fromValue(v); value != nil {
-		n.defaults = append(n.defaults, &entry{key: f.name, value: value})
+		n.defaults = append(n.defaults, &entry{key: f.name, value: value, known: true})
 	}
 }
 
 // fromValue writes a Go value as a node; nil for one that says nothing.
 func fromValue(v reflect.Value) *node {
-	n := &node{kind: scalar, plain: true, decoded: true, source: "default"}
+	n := &node{kind: scalar, decoded: true, source: "default"}
 	if v.Kind() == reflect.Pointer {
 		if v.IsNil() {
 			return nil
@@ -152,10 +166,12 @@ func fromValue(v reflect.Value) *node {
 		return fromStruct(n, v)
 	case reflect.Slice:
 		return fromSlice(n, v)
-	case reflect.Bool, reflect.Int, reflect.Int64, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Float64:
-		n.value = fmt.Sprint(v.Interface())
+	case reflect.Bool, reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
+		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Float32, reflect.Float64:
+		n.value, n.typed = fmt.Sprint(v.Interface()), true
+		n.text = n.value
 	case reflect.String:
-		n.value, n.plain = v.String(), false
+		n.value = v.String()
 		if n.value == "" {
 			return nil
 		}
@@ -169,7 +185,7 @@ func fromStruct(n *node, v reflect.Value) *node {
 	n.kind, n.source = mapping, ""
 	for _, f := range fieldsOf(v.Type()) {
 		if value := fromValue(v.FieldByIndex(f.index)); value != nil {
-			n.entries = append(n.entries, &entry{key: f.name, value: value})
+			n.entries = append(n.entries, &entry{key: f.name, value: value, known: true})
 		}
 	}
 	if len(n.entries) == 0 {

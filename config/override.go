@@ -15,7 +15,7 @@ const (
 
 // settings are the top-level scalars that a variable or flag may set even where
 // no file has them.
-var settings = []string{"store", "retain", "listen"}
+var settings = []string{"store", "retain", "listen", "quota"}
 
 // overrides lets viper decide, for each scalar, between a flag, a variable and
 // the file. The variable of mailboxes.my-box.password is
@@ -46,9 +46,7 @@ func (o *overrides) apply(n *node, path []string) {
 		o.scalar(n, path)
 	case mapping:
 		for _, e := range n.entries {
-			if len(path) > 0 || !strings.HasPrefix(e.key, "x-") {
-				o.apply(e.value, append(path[:len(path):len(path)], e.key))
-			}
+			o.apply(e.value, append(path[:len(path):len(path)], e.key))
 		}
 	}
 }
@@ -113,7 +111,7 @@ func (o *overrides) unused(environ []string) []string {
 		}
 		for _, block := range []string{"MAILBOXES__", "SINKS__", "DEFAULTS__"} {
 			if strings.HasPrefix(name, envPrefix+block) {
-				warnings = append(warnings, fmt.Sprintf("the variable %s overrides nothing: no value in the files has that key path", name))
+				warnings = append(warnings, fmt.Sprintf("the variable %s overrides nothing: no value in the files has that key path; write the key there, empty, for the variable to fill it", name))
 			}
 		}
 	}

@@ -142,8 +142,16 @@ func (b *builder) scalar(y *yaml.Node, path string) *node {
 	return n
 }
 
+// container refuses tags on blocks and lists.
+func (b *builder) container(y *yaml.Node, path string) {
+	if tag := y.ShortTag(); y.Style&yaml.TaggedStyle != 0 && tag != "!!map" && tag != "!!seq" {
+		b.fail(y, path, "the tag %s means nothing here; write the value without it", tag)
+	}
+}
+
 func (b *builder) sequence(y *yaml.Node, path string, depth int) *node {
 	n := &node{kind: sequence, pos: position{b.file, y.Line}}
+	b.container(y, path)
 	for i, item := range y.Content {
 		if b.full {
 			return nil
@@ -157,7 +165,8 @@ func (b *builder) sequence(y *yaml.Node, path string, depth int) *node {
 
 func (b *builder) mapping(y *yaml.Node, path string, depth int) *node {
 	n := &node{kind: mapping, pos: position{b.file, y.Line}}
-	var merges []*yaml.Node
+	b.container(y, path)
+	var merges *yaml.Node
 	at := make(map[string]int, len(y.Content)/2)
 	for i := 0; i+1 < len(y.Content) && !b.full; i += 2 {
 		key, value := y.Content[i], y.Content[i+1]
@@ -169,7 +178,10 @@ func (b *builder) mapping(y *yaml.Node, path string, depth int) *node {
 			continue
 		}
 		if key.ShortTag() == "!!merge" {
-			merges = append(merges, value)
+			if merges != nil {
+				b.fail(key, path, "`<<` is given twice; write one, with a list: <<: [*a, *b]")
+			}
+			merges = value
 			continue
 		}
 		if first, twice := at[key.Value]; twice {
@@ -178,11 +190,14 @@ func (b *builder) mapping(y *yaml.Node, path string, depth int) *node {
 		}
 		at[key.Value] = key.Line
 		if built := b.build(value, join(path, key.Value), depth+1); built != nil {
+			if built.kind == mapping {
+				built.pos.line = key.Line
+			}
 			n.entries = append(n.entries, &entry{key: key.Value, pos: position{b.file, key.Line}, value: built})
 		}
 	}
-	for _, merge := range merges {
-		b.merge(n, merge, path, depth)
+	if merges != nil && !b.full {
+		b.merge(n, merges, path, depth)
 	}
 	return n
 }
@@ -198,17 +213,18 @@ func (b *builder) merge(n *node, y *yaml.Node, path string, depth int) {
 	if from.kind == sequence {
 		sources = from.items
 	}
+	have := make(map[string]bool, len(n.entries))
+	for _, e := range n.entries {
+		have[e.key] = true
+	}
 	for _, source := range sources {
 		if source.kind != mapping {
 			b.fail(y, path, "`<<` takes a block of keys or a list of them, not %s", source.kind)
 			return
 		}
-		have := make(map[string]bool, len(n.entries))
-		for _, e := range n.entries {
-			have[e.key] = true
-		}
 		for _, e := range source.entries {
 			if !have[e.key] {
+				have[e.key] = true
 				n.entries = append(n.entries, e)
 			}
 		}

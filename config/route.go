@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 )
 
 // Route is one entry of a mailbox's deliver list; the name of a sink alone is
@@ -34,26 +35,19 @@ func (r Route) locate(key string, err error) error {
 	}
 	pos, path := r.node.pos, r.path
 	if e := r.node.find(key); e != nil {
-		pos, path = e.pos, join(path, key)
+		pos, path = placeOfValue(e), join(path, key)
 	}
 	return &Error{File: pos.file, Line: pos.line, Path: path, Err: err}
 }
 
 func checkRoutes(routes []Route) error {
 	if len(routes) == 0 {
-		return errors.New("the list is empty: name at least one sink")
+		return At("deliver", errors.New("the list is empty: name at least one sink"))
 	}
 	for i, r := range routes[:len(routes)-1] {
 		if r.Stop && r.When == "" {
-			return &routeError{i}
+			return At(fmt.Sprintf("deliver[%d].stop", i), errors.New("without a `when` this ends the list for every mail, so the entries after it are never reached; give the entry a `when` or put it last"))
 		}
 	}
 	return nil
-}
-
-// routeError says that the entries after index are never reached.
-type routeError struct{ index int }
-
-func (e *routeError) Error() string {
-	return "an entry with stop: true and no `when` ends the list for every mail, so the entries after it are never reached; give it a `when` or put it last"
 }

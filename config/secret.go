@@ -48,12 +48,12 @@ func (d *decoder) secretField(n *node, path string, v reflect.Value, f field) {
 	case len(given) == 0:
 		return
 	case len(given) > 1:
-		d.fail(given[1].pos, join(path, given[1].key), "%s is given too (%s); keep one of them", given[0].key, given[0].pos)
+		d.fail(given[1].pos, given[1].path(path), "%s is given too (%s); keep one of them", given[0].key, given[0].pos)
 	}
 	before := len(d.errs)
-	d.secretFrom(given[0], join(path, given[0].key), v, f)
+	d.secretFrom(given[0], given[0].path(path), v, f)
 	if v.IsZero() && len(d.errs) == before && !d.env.skipSecrets {
-		d.fail(given[0].value.pos, join(path, given[0].key), "the secret is empty")
+		d.fail(given[0].value.pos, given[0].path(path), "the secret is empty")
 	}
 }
 
@@ -66,6 +66,7 @@ func (d *decoder) secretFrom(e *entry, path string, v reflect.Value, f field) {
 	case f.name + "_file":
 		var name string
 		d.value(n, path, reflect.ValueOf(&name).Elem(), field{path: true})
+		d.env.sawSecretFile(path, name)
 		if name != "" && !d.env.skipSecrets {
 			d.resolved(n, path, v, func() ([]byte, error) { return secretFile(name) })
 		}
@@ -73,7 +74,8 @@ func (d *decoder) secretFrom(e *entry, path string, v reflect.Value, f field) {
 		var argv []string
 		d.value(n, path, reflect.ValueOf(&argv).Elem(), field{raw: true})
 		if len(argv) > 0 && !d.env.skipSecrets {
-			d.resolved(n, path, v, func() ([]byte, error) { return secretCommand(argv, d.env.dir) })
+			dir := d.env.folder(n.pos)
+			d.resolved(n, path, v, func() ([]byte, error) { return secretCommand(argv, dir) })
 		}
 	}
 }
@@ -86,9 +88,8 @@ func (d *decoder) resolved(n *node, path string, v reflect.Value, get func() ([]
 		return
 	}
 	value = bytes.TrimSuffix(bytes.TrimSuffix(value, []byte("\n")), []byte("\r"))
-	n.value = string(value)
-	n.resolved = true
-	v.Set(reflect.ValueOf(secret.New(n.value)))
+	n.answer = string(value)
+	v.Set(reflect.ValueOf(secret.New(n.answer)))
 }
 
 func secretFile(name string) ([]byte, error) {
@@ -128,7 +129,7 @@ func secretCommand(argv []string, dir string) ([]byte, error) {
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("%s did not end within %v", argv[0], commandTime)
 	case err != nil && !errors.Is(err, exec.ErrWaitDelay):
-		return nil, fmt.Errorf("run %s: %w; %s", argv[0], err, complaint.words())
+		return nil, fmt.Errorf("run %s: %w; %s", argv[0], err, complaint.without(out.data).words())
 	case out.over:
 		return nil, fmt.Errorf("%s wrote more than %d KiB", argv[0], maxSecret>>10)
 	}
@@ -149,6 +150,14 @@ func (b *bounded) Write(p []byte) (int, error) {
 	}
 	b.data = append(b.data, p[:min(room, len(p))]...)
 	return len(p), nil
+}
+
+// without takes out what a command also wrote as the secret.
+func (b *bounded) without(value []byte) *bounded {
+	if value = bytes.TrimSpace(value); len(value) > 0 {
+		b.data = bytes.ReplaceAll(b.data, value, []byte(secret.Masked))
+	}
+	return b
 }
 
 // words gives what was written as one printable line.

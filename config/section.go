@@ -57,7 +57,7 @@ func (s *Section) Finish() error {
 	var errs Errors
 	for _, e := range s.node.entries {
 		if !e.known && !e.inherited {
-			errs = append(errs, s.error(e.pos, e.key, fmt.Errorf("unknown key%s", hint(e.key, s.keys))))
+			errs = append(errs, s.error(placeOfValue(e), e.key, fmt.Errorf("unknown key%s", hint(e.key, s.keys))))
 		}
 	}
 	return errs.result()
@@ -75,11 +75,11 @@ func (s *Section) Error(key string, err error) error {
 	if err == nil {
 		return nil
 	}
-	pos := s.node.pos
-	if e := s.node.find(key); e != nil {
-		pos = e.pos
+	if key == "" {
+		return s.error(s.node.pos, "", err)
 	}
-	return s.error(pos, key, err)
+	pos, path := locate(s.node, s.path, key)
+	return &Error{File: pos.file, Line: pos.line, Path: path, Err: err}
 }
 
 // OneOf gives an error unless value, which stands under key, is one of allowed.
@@ -98,35 +98,52 @@ func (s *Section) error(pos position, key string, err error) *Error {
 	return &Error{File: pos.file, Line: pos.line, Path: path, Err: err}
 }
 
-// Equal reports whether both blocks say the same, secrets included, whatever
-// file and order they say it in. Both must have been decoded the same way. A
-// reload uses it to leave what did not change alone.
+// Equal reports whether both blocks mean the same, secrets included, whatever
+// file and order they say it in and whether a default is written out or not.
+// Both must have been decoded the same way. What a file holds that a block names
+// (ca_file) is not looked at, save for secrets.
 func (s *Section) Equal(o *Section) bool {
 	return s != nil && o != nil && s.path == o.path && s.node.equal(o.node)
 }
 
 func (n *node) equal(o *node) bool {
-	if n.kind != o.kind || len(n.items) != len(o.items) || len(n.entries) != len(o.entries) {
+	if n.kind != o.kind || n.answer != o.answer || len(n.items) != len(o.items) {
 		return false
 	}
 	if n.kind == scalar {
 		return n.effective() == o.effective() && n.isNull() == o.isNull()
-	}
-	if n.resolved && n.value != o.value { // a command's answer
-		return false
 	}
 	for i := range n.items {
 		if !n.items[i].equal(o.items[i]) {
 			return false
 		}
 	}
-	for _, e := range n.entries {
-		other := o.find(e.key)
-		if other == nil || !e.value.equal(other.value) {
+	mine, others := n.counting(), o.counting()
+	if len(mine) != len(others) {
+		return false
+	}
+	byKey := make(map[string]*node, len(others))
+	for _, e := range others {
+		byKey[e.key] = e.value
+	}
+	for _, e := range mine {
+		if other := byKey[e.key]; other == nil || !e.value.equal(other) {
 			return false
 		}
 	}
 	return true
+}
+
+// counting lists the entries that have a meaning: those some Decode asked for,
+// and the defaults of keys that are absent or empty.
+func (n *node) counting() []*entry {
+	all := make([]*entry, 0, len(n.entries)+len(n.defaults))
+	for _, e := range n.entries {
+		if e.known && !e.value.isNull() {
+			all = append(all, e)
+		}
+	}
+	return append(all, n.defaults...)
 }
 
 // effective is the text that counts: expanded if the scalar was decoded.

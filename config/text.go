@@ -4,6 +4,7 @@ import (
 	"encoding"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strconv"
@@ -13,7 +14,7 @@ import (
 // expanded gives the text of a scalar with its variables filled in, and whether
 // that went well.
 func (d *decoder) expanded(n *node, path string, raw bool) (string, bool) {
-	n.decoded = true
+	n.decoded, n.raw = true, raw
 	if n.override || raw {
 		n.value = n.text
 		return n.text, true
@@ -38,6 +39,15 @@ func (d *decoder) text(n *node, path string, target encoding.TextUnmarshaler, f 
 	}
 	if err := target.UnmarshalText([]byte(text)); err != nil {
 		d.add(n.pos, path, n.unfilled(err))
+	} else if form, ok := target.(encoding.TextMarshaler); ok {
+		n.canonical(form)
+	}
+}
+
+// canonical notes the value in the one form that stands for all its spellings.
+func (n *node) canonical(form encoding.TextMarshaler) {
+	if text, err := form.MarshalText(); err == nil && !n.secret {
+		n.value = string(text)
 	}
 }
 
@@ -63,8 +73,12 @@ func (d *decoder) set(n *node, path, text string, v reflect.Value, f field) erro
 	}
 	if v.Type() == durationType {
 		duration, err := ParseDuration(text)
+		if err != nil {
+			return err
+		}
 		v.SetInt(int64(duration))
-		return err
+		n.value = FormatDuration(duration)
+		return nil
 	}
 	if v.Kind() == reflect.String {
 		return d.setString(n, text, v, f)
@@ -73,6 +87,7 @@ func (d *decoder) set(n *node, path, text string, v reflect.Value, f field) erro
 	if !n.plain && !n.override && len(n.vars) == 0 {
 		return fmt.Errorf("wants %s, has a text; write it without quotes", typeName(v.Type()))
 	}
+	n.typed = true
 	switch {
 	case v.CanInt():
 		i, err := parseInt(text, v.Type().Bits())
@@ -100,6 +115,9 @@ func (d *decoder) setString(n *node, text string, v reflect.Value, f field) erro
 	}
 	if f.path {
 		text = d.env.resolve(n.pos, text)
+		if absolute, err := filepath.Abs(text); err == nil && text != "" && text != "-" {
+			n.value = absolute
+		}
 	}
 	v.SetString(text)
 	return nil

@@ -26,7 +26,7 @@ func (t *TLS) SetDefaults() { t.MinVersion = "1.2" }
 func (t *TLS) Validate() error {
 	for i, pin := range t.PinSHA256 {
 		if _, err := ParsePin(pin); err != nil {
-			return At("pin_sha256", fmt.Errorf("entry %d: %w", i+1, err))
+			return At(fmt.Sprintf("pin_sha256[%d]", i), err)
 		}
 	}
 	switch {
