@@ -86,7 +86,7 @@ func (c *cli) demo(ctx context.Context, f demoFlags) (err error) {
 		return nil
 	}
 	fmt.Fprintf(c.err, "\nSend a mail and watch it arrive:  swaks --server %s --to you@example.com\nEnd with Ctrl-C.\n\n", world.SMTP)
-	return v.run(ctx)
+	return v.run(ctx, nil)
 }
 
 // printEvent prints one event: as it came in a pipe, indented on a terminal.

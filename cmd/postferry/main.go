@@ -20,6 +20,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	c := &cli{in: os.Stdin, out: os.Stdout, err: os.Stderr, env: os.Environ()}
 	code := c.main(ctx, os.Args[1:])
 	stop()

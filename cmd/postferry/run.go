@@ -4,10 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
+	"os/signal"
+	"sync"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/postferry/postferry/admin"
 	"github.com/postferry/postferry/fetcher"
@@ -93,21 +98,86 @@ func (c *cli) run(cmd *cobra.Command, f runFlags) error {
 	if f.once {
 		err = v.once(cmd.Context(), f.wait)
 	} else {
-		log.Info("postferry started", "version", thisBuild().Version, "pid", os.Getpid(), "store", s.Store.Path,
-			"mailboxes", len(s.mailboxes), "sinks", len(s.sinks))
-		err = v.run(cmd.Context())
-		log.Info("postferry stopped")
+		err = c.serve(cmd, s, v, log)
 	}
 	return errors.Join(err, control.Close(), v.close())
+}
+
+// serve is the service: health checks, reloads on SIGHUP, and the end by SIGTERM.
+func (c *cli) serve(cmd *cobra.Command, s *setup, v *service, log *slog.Logger) error {
+	if s.Listen != "" {
+		health, err := admin.ListenHealth(s.Listen, v.status)
+		if err != nil {
+			return configError(err)
+		}
+		defer health.Close()
+	}
+	ctx, cancel := context.WithCancel(cmd.Context())
+	reloads := make(chan *setup)
+	var watching sync.WaitGroup
+	defer func() { cancel(); watching.Wait() }()
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	watching.Go(func() { c.reloads(ctx, cmd.Flags(), s, hangups, reloads, log) })
+	log.Info("postferry started", "version", thisBuild().Version, "pid", os.Getpid(), "store", s.Store.Path,
+		"mailboxes", len(s.mailboxes), "sinks", len(s.sinks))
+	err := v.run(ctx, reloads)
+	log.Info("postferry stopped")
+	return err
+}
+
+// reloads reads the configuration again at each SIGHUP. One that is wrong leaves
+// the old one in force and says why.
+func (c *cli) reloads(ctx context.Context, flags *pflag.FlagSet, first *setup, hangups <-chan os.Signal, reloads chan<- *setup, log *slog.Logger) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangups:
+		}
+		s, err := c.load(flags, false)
+		if err == nil {
+			err = restartOnly(first, s)
+		}
+		if err != nil {
+			log.Error("reload failed, the old configuration stays in force", "error", err)
+			continue
+		}
+		s.say(log)
+		select {
+		case reloads <- s:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// restartOnly refuses changes that a running service cannot make.
+func restartOnly(old, now *setup) error {
+	for _, c := range []struct {
+		key      string
+		old, now any
+	}{
+		{"store", old.Store, now.Store},
+		{"listen", old.Listen, now.Listen},
+		{"retain", old.Retain, now.Retain},
+	} {
+		if c.old != c.now {
+			return fmt.Errorf("%s was %v and is now %v: restart postferry to change it", c.key, c.old, c.now)
+		}
+	}
+	return nil
 }
 
 // once polls every mailbox once, delivers what is due until now and wait from
 // now, and settles.
 func (v *service) once(ctx context.Context, wait time.Duration) error {
-	giving, stop := v.give(ctx)
+	giving, cancel := context.WithCancel(ctx)
+	defer cancel()
+	g := v.give(giving, cancel)
 	reports := v.fetcher.Once(giving)
 	drained := v.spool.Drain(giving, time.Now().Add(wait))
-	err := stop()
+	err := g.stop()
 	if err == nil && ctx.Err() == nil {
 		err = drained
 	}

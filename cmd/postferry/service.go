@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/postferry/postferry/admin"
@@ -18,12 +20,28 @@ import (
 
 // service is the two halves on one spool.
 type service struct {
-	spool      *spool.Spool
-	fetcher    *fetcher.Fetcher
-	dispatcher *sinks.Dispatcher
-	sinks      []sinks.Sink
-	log        *slog.Logger
-	started    time.Time
+	spool   *spool.Spool
+	fetcher *fetcher.Fetcher
+	log     *slog.Logger
+	started time.Time
+	options serviceOptions
+
+	mailboxes []runningMailbox
+	sinks     []runningSink
+	giving    *giving
+	given     sync.WaitGroup // givings of before a reload, and the closing of their sinks
+}
+
+// runningMailbox is a mailbox as it was configured and what was made of it.
+type runningMailbox struct {
+	mailboxSetup
+	box *fetcher.Mailbox
+}
+
+// runningSink is a sink as it was configured and what was made of it.
+type runningSink struct {
+	sinkSetup
+	destination sinks.Destination
 }
 
 // serviceOptions are what differs between the commands that run the halves.
@@ -67,63 +85,155 @@ func (c *cli) storeAtRest(ctx context.Context, s *setup) (*spool.Spool, error) {
 }
 
 // newService puts the halves together. Nothing runs yet; close ends it.
-func newService(s *setup, sp *spool.Spool, log *slog.Logger, o serviceOptions) (_ *service, err error) {
-	v := &service{spool: sp, log: log, started: time.Now()}
-	defer func() {
-		if err != nil {
-			v.closeSinks()
-		}
-	}()
-	destinations := map[string]sinks.Destination{}
-	for _, k := range s.sinks {
-		d, err := k.destination()
-		if err != nil {
-			return nil, err
-		}
-		v.sinks = append(v.sinks, d.Sink)
-		if o.wrap != nil {
-			d.Sink = o.wrap(k.Name, d.Sink)
-		}
-		destinations[k.Name] = d
+func newService(s *setup, sp *spool.Spool, log *slog.Logger, o serviceOptions) (*service, error) {
+	v := &service{spool: sp, log: log, started: time.Now(), options: o}
+	if err := v.prepare(s, nil, nil); err != nil {
+		return nil, err
 	}
-	routes := map[string][]sinks.Route{}
-	var mailboxes []*fetcher.Mailbox
-	for _, m := range s.mailboxes {
-		routes[m.Name] = m.routes
-		box, err := m.mailbox(o.readOnly, log)
-		if err != nil {
-			return nil, err
-		}
-		if o.mailbox != nil {
-			o.mailbox(box)
-		}
-		mailboxes = append(mailboxes, box)
-	}
-	v.dispatcher = sinks.New(sp, routes, destinations, sinks.Options{Logger: log, Observe: o.observe})
-	v.fetcher = fetcher.New(sp, mailboxes, fetcher.Options{Logger: log})
+	v.fetcher = fetcher.New(sp, v.boxes(), fetcher.Options{Logger: log})
 	return v, nil
 }
 
-// give runs the giving half until stop is called, which waits for its end and
-// returns why it ended. The context it returns ends with it.
-func (v *service) give(ctx context.Context) (_ context.Context, stop func() error) {
-	ctx, cancel := context.WithCancel(ctx)
-	ended := make(chan error, 1)
-	go func() {
-		defer cancel()
-		ended <- v.dispatcher.Run(ctx)
+// prepare makes mailboxes and sinks of a configuration, and takes over those of
+// before that are configured as they were. On an error nothing has changed.
+func (v *service) prepare(s *setup, mailboxes []runningMailbox, running []runningSink) (err error) {
+	var made []sinks.Sink
+	defer func() {
+		if err != nil {
+			_ = closeAll(made)
+		}
 	}()
-	return ctx, func() error {
-		cancel()
-		return <-ended
+	var newSinks []runningSink
+	for _, k := range s.sinks {
+		if i := slices.IndexFunc(running, func(r runningSink) bool { return r.Name == k.Name && r.Section.Equal(k.Section) }); i >= 0 {
+			newSinks = append(newSinks, runningSink{k, running[i].destination})
+			continue
+		}
+		d, err := k.destination()
+		if err != nil {
+			return err
+		}
+		made = append(made, d.Sink)
+		if v.options.wrap != nil {
+			d.Sink = v.options.wrap(k.Name, d.Sink)
+		}
+		newSinks = append(newSinks, runningSink{k, d})
 	}
+	var newMailboxes []runningMailbox
+	for _, m := range s.mailboxes {
+		if i := slices.IndexFunc(mailboxes, func(r runningMailbox) bool { return r.Name == m.Name && r.Section.Equal(m.Section) }); i >= 0 {
+			newMailboxes = append(newMailboxes, runningMailbox{m, mailboxes[i].box})
+			continue
+		}
+		box, err := m.mailbox(v.options.readOnly, v.log)
+		if err != nil {
+			return err
+		}
+		if v.options.mailbox != nil {
+			v.options.mailbox(box)
+		}
+		newMailboxes = append(newMailboxes, runningMailbox{m, box})
+	}
+	v.mailboxes, v.sinks = newMailboxes, newSinks
+	return nil
 }
 
-// run takes and gives until ctx ends, then lets what is under way end.
-func (v *service) run(ctx context.Context) error {
-	ctx, stop := v.give(ctx)
-	_ = v.fetcher.Run(ctx) // its error is that ctx ended
-	return stop()
+func (v *service) boxes() []*fetcher.Mailbox {
+	var boxes []*fetcher.Mailbox
+	for _, m := range v.mailboxes {
+		boxes = append(boxes, m.box)
+	}
+	return boxes
+}
+
+// giving is a dispatcher that runs.
+type giving struct {
+	cancel context.CancelFunc
+	done   chan struct{}
+	err    error // why it ended; to be read when done is closed
+}
+
+// give starts the giving half. failed, if not nil, is called should it end by an
+// error.
+func (v *service) give(ctx context.Context, failed func()) *giving {
+	routes, destinations := map[string][]sinks.Route{}, map[string]sinks.Destination{}
+	for _, m := range v.mailboxes {
+		routes[m.Name] = m.routes
+	}
+	for _, k := range v.sinks {
+		destinations[k.Name] = k.destination
+	}
+	d := sinks.New(v.spool, routes, destinations, sinks.Options{Logger: v.log, Observe: v.options.observe})
+	ctx, cancel := context.WithCancel(ctx)
+	g := &giving{cancel: cancel, done: make(chan struct{})}
+	go func() {
+		defer close(g.done)
+		if g.err = d.Run(ctx); g.err != nil && failed != nil {
+			failed()
+		}
+	}()
+	return g
+}
+
+// stop lets the deliveries under way end and returns why the giving ended.
+func (g *giving) stop() error {
+	g.cancel()
+	<-g.done
+	return g.err
+}
+
+// run takes and gives until ctx ends, then lets what is under way end. Each value
+// of reload is a configuration to go on with.
+func (v *service) run(ctx context.Context, reload <-chan *setup) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	v.giving = v.give(ctx, cancel)
+	taken := make(chan struct{})
+	go func() {
+		defer close(taken)
+		_ = v.fetcher.Run(ctx) // its error is that ctx ended
+	}()
+	for running := true; running; {
+		select {
+		case <-ctx.Done():
+			running = false
+		case s := <-reload:
+			if err := v.reload(ctx, cancel, s); err != nil {
+				v.log.Error("reload failed, the old configuration stays in force", "error", err)
+			}
+		}
+	}
+	<-taken
+	err := v.giving.stop()
+	v.given.Wait()
+	return err
+}
+
+// reload goes on with another configuration. Mailboxes and sinks that are
+// configured as before keep their connections. The dispatcher of before claims
+// nothing more and ends when its deliveries have, beside the new one.
+func (v *service) reload(ctx context.Context, failed func(), s *setup) error {
+	oldMailboxes, oldSinks, old := v.mailboxes, v.sinks, v.giving
+	if err := v.prepare(s, oldMailboxes, oldSinks); err != nil {
+		return err
+	}
+	v.fetcher.Replace(v.boxes())
+	old.cancel()
+	v.giving = v.give(ctx, failed)
+	var gone []sinks.Sink
+	for _, k := range oldSinks {
+		if !slices.ContainsFunc(v.sinks, func(n runningSink) bool { return n.destination.Sink == k.destination.Sink }) {
+			gone = append(gone, k.destination.Sink)
+		}
+	}
+	v.given.Go(func() {
+		<-old.done
+		if err := closeAll(gone); err != nil {
+			v.log.Warn("a sink of the old configuration was not closed cleanly", "error", err)
+		}
+	})
+	v.log.Info("configuration reloaded", "mailboxes", len(v.mailboxes), "sinks", len(v.sinks), "sinks closed", len(gone))
+	return nil
 }
 
 // status is what the control socket answers.
@@ -133,9 +243,9 @@ func (v *service) status(ctx context.Context) (admin.Status, error) {
 	return admin.Status{Running: true, Version: b.Version, PID: os.Getpid(), Started: &v.started, Store: st}, err
 }
 
-func (v *service) closeSinks() error {
+func closeAll(all []sinks.Sink) error {
 	var errs []error
-	for _, s := range v.sinks {
+	for _, s := range all {
 		errs = append(errs, s.Close())
 	}
 	return errors.Join(errs...)
@@ -143,5 +253,9 @@ func (v *service) closeSinks() error {
 
 // close lets go of sinks and store; nothing may be running.
 func (v *service) close() error {
-	return errors.Join(v.closeSinks(), v.spool.Close())
+	var all []sinks.Sink
+	for _, k := range v.sinks {
+		all = append(all, k.destination.Sink)
+	}
+	return errors.Join(closeAll(all), v.spool.Close())
 }

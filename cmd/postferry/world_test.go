@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -63,24 +65,24 @@ func (w *world) write(body string) {
 	}
 }
 
+// box is a mailbox of the user, in the configuration's words. A line of more
+// takes the place of the one with the same key.
 func (w *world) box(name, scheme, user string, more ...string) string {
 	lines := []string{
-		"  " + name + ":",
-		"    server: " + w.dovecot.URL(scheme),
-		"    username: " + user,
-		"    password: " + password,
-		"    tls: {ca_file: " + w.dovecot.CAFile + "}",
-		"    schedule: \"@every 1s\"",
-		"    backfill: all",
+		"server: " + w.dovecot.URL(scheme),
+		"username: " + user,
+		"password: " + password,
+		"tls: {ca_file: " + w.dovecot.CAFile + "}",
+		`schedule: "@every 1s"`,
+		"backfill: all",
+		"deliver: [app]",
 	}
-	deliver := "    deliver: [app]"
 	for _, line := range more {
-		if strings.HasPrefix(line, "deliver:") {
-			deliver = ""
-		}
-		lines = append(lines, "    "+line)
+		key, _, _ := strings.Cut(line, ":")
+		lines = slices.DeleteFunc(lines, func(l string) bool { return strings.HasPrefix(l, key+":") })
+		lines = append(lines, line)
 	}
-	return strings.Join(append(lines, deliver), "\n")
+	return "  " + name + ":\n    " + strings.Join(lines, "\n    ")
 }
 
 func (w *world) sink(name, url string, more ...string) string {
@@ -189,4 +191,15 @@ func (w *world) exactlyOnce(n int) {
 	if len(accepted) != n || w.receiver.Count() != n {
 		w.t.Fatalf("%d mails accepted in %d requests, want %d in as many", len(accepted), w.receiver.Count(), n)
 	}
+}
+
+// freeAddress is a loopback address nobody listens on.
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().String()
 }
