@@ -40,7 +40,7 @@ var rooms = []struct {
 }
 
 // leaves are the packages below internal that any room may use.
-var leaves = []string{"secret", "dial", "sasl", "oauth", "expr", "backoff", "clock", "localca"}
+var leaves = []string{"secret", "dial", "sasl", "oauth", "expr", "backoff", "clock", "failpoint", "localca"}
 
 // testOnly are never imported by what is shipped.
 var testOnly = []string{"internal/mailtest", "fetcher/sourcetest", "sinks/sinktest", "spool/spooltest"}

@@ -1,0 +1,84 @@
+package failpoint
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// The child passes a point three times and says how far it came.
+func TestMain(m *testing.M) {
+	if os.Getenv("FAILPOINT_CHILD") == "" {
+		os.Exit(m.Run())
+	}
+	for range 3 {
+		os.Stdout.WriteString("x")
+		Hit("spool.rename.before")
+	}
+	os.Exit(0)
+}
+
+func TestProcessIsKilledAtTheHitThatIsNamed(t *testing.T) {
+	for _, c := range []struct {
+		value, says string
+		killed      bool
+	}{
+		{"", "xxx", false},
+		{"spool.rename.before", "x", true},
+		{"spool.rename.before:hit#1", "x", true},
+		{"spool.rename.before:hit#3", "xxx", true},
+		{"spool.rename.before:hit#4", "xxx", false},
+		{"spool.rename.after", "xxx", false},
+	} {
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), "FAILPOINT_CHILD=1", Variable+"="+c.value)
+		out, err := cmd.Output()
+		killed := false
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			killed = exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL
+		}
+		if string(out) != c.says || killed != c.killed || err != nil && !killed {
+			t.Errorf("%s: said %q, killed %v, error %v; want %q, %v", c.value, out, killed, err, c.says, c.killed)
+		}
+	}
+}
+
+func TestMisspeltPointsAreRefused(t *testing.T) {
+	for _, text := range []string{"spool.nowhere", "spool.rename.before:hit#0", "spool.rename.before:hit#x", ":hit#1"} {
+		if _, err := parse(text); err == nil {
+			t.Errorf("%q was taken", text)
+		}
+	}
+	a, err := parse(Points[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("a Hit of a name that is no point passed")
+		}
+	}()
+	a.hit("spool.nowhere", func() {})
+}
+
+func TestPointsAreNamedOnceAndByRoom(t *testing.T) {
+	for i, p := range Points {
+		if slices.Contains(Points[:i], p) {
+			t.Errorf("%s stands there twice", p)
+		}
+		if strings.Count(p, ".") < 1 || strings.ToLower(p) != p {
+			t.Errorf("%s is not room.step", p)
+		}
+	}
+}
+
+func BenchmarkHitWhenOff(b *testing.B) {
+	for b.Loop() {
+		Hit("spool.rename.before")
+	}
+}
