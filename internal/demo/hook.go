@@ -23,6 +23,7 @@ type Event struct {
 // hook is the receiver.
 type hook struct {
 	verifier *standardwebhooks.Webhook
+	limit    int64 // octets of a body
 	receive  func(Event) error
 	mu       sync.Mutex // one event at a time
 }
@@ -36,7 +37,7 @@ func newHookServer(key []byte, receive func(Event) error, log *log.Logger) (*htt
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	mux.Handle("POST "+hookPath, &hook{verifier: v, receive: receive})
+	mux.Handle("POST "+hookPath, &hook{verifier: v, limit: maxEvent, receive: receive})
 	return &http.Server{
 		Handler:           mux,
 		ErrorLog:          log,
@@ -50,7 +51,7 @@ func newHookServer(key []byte, receive func(Event) error, log *log.Logger) (*htt
 
 // ServeHTTP implements http.Handler.
 func (h *hook) ServeHTTP(w http.ResponseWriter, q *http.Request) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, q.Body, maxEvent))
+	body, err := io.ReadAll(http.MaxBytesReader(w, q.Body, h.limit))
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
 		http.Error(w, "the event is too large", http.StatusRequestEntityTooLarge)
 		return
