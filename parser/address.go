@@ -22,14 +22,14 @@ func (p *parse) addressList(list []Address, s, where string) []Address {
 	elements := splitAddresses(s)
 	for i := 0; i < len(elements); i++ {
 		e := strings.TrimSpace(elements[i])
-		// "Doe, John <j@example.com>": the name was to be quoted.
-		for i+1 < len(elements) && loneName(e) && strings.Contains(elements[i+1], "<") && namesSomebody(elements[i+1]) {
-			i++
-			e += ", " + strings.TrimSpace(elements[i])
-			p.problemOnce(ProblemBadAddress, where, "a comma in a name without quotes")
-		}
 		if e == "" {
 			continue
+		}
+		// "Doe, John, Dr. <j@example.com>": the name was to be quoted.
+		if n := namePieces(elements[i:]); n > 1 {
+			e = strings.TrimSpace(strings.Join(elements[i:i+n], ","))
+			i += n - 1
+			p.problemOnce(ProblemBadAddress, where, "a comma in a name without quotes")
 		}
 		if len(list) >= p.lim.Addresses {
 			p.problemOnce(ProblemLimitAddresses, where, "the list has more addresses than the limit; the rest was left out")
@@ -42,9 +42,22 @@ func (p *parse) addressList(list []Address, s, where string) []Address {
 	return list
 }
 
-// loneName tells whether an element is a name without an address.
-func loneName(e string) bool {
-	return e != "" && !strings.ContainsAny(e, "@<") && !strings.Contains(e, "=?")
+// maxNamePieces is how many commas a name without quotes may have, and one.
+const maxNamePieces = 4
+
+// namePieces tells how many elements make one address: names without an address,
+// and then a name with one.
+func namePieces(elements []string) int {
+	for n, e := range elements[:min(len(elements), maxNamePieces)] {
+		e = strings.TrimSpace(e)
+		if n > 0 && strings.Contains(e, "<") && namesSomebody(e) {
+			return n + 1
+		}
+		if e == "" || strings.ContainsAny(e, `@<"`) || strings.Contains(e, "=?") {
+			return 0
+		}
+	}
+	return 0
 }
 
 // namesSomebody tells whether a name stands before the angle bracket.
@@ -58,52 +71,46 @@ func namesSomebody(e string) bool {
 // instead. Names of groups are left out.
 func splitAddresses(s string) []string {
 	var out []string
+	var k skipper
 	start := 0
-	lastQuote := strings.LastIndexByte(s, '"')
+	address := false // an @ or a bracket stands in the element so far
 	lastAngle := strings.LastIndexByte(s, '>')
 	lastSemicolon := strings.LastIndexByte(s, ';')
-	lastComment := strings.LastIndexByte(s, ')')
 	for i := 0; i < len(s); i++ {
 		switch s[i] {
 		case '"':
-			if i < lastQuote {
-				if end := closingQuote(s, i+1); end > 0 && quoteEnds(s, end) {
-					i = end
-				}
+			if end := k.past(s, i) - 1; end > i && quoteEnds(s, end) {
+				i = end
 			}
 		case '(':
-			if i < lastComment {
-				if end := skipComment(s, i); end > i+1 {
-					i = end - 1
-				} else {
-					lastComment = i
-				}
-			}
+			i = k.past(s, i) - 1
 		case '<':
+			address = true
 			if i < lastAngle {
 				end := strings.IndexAny(s[i+1:], "><")
 				if end >= 0 && s[i+1+end] == '>' {
 					i += end + 1
 				}
 			}
+		case '@':
+			address = true
 		case ':':
 			// A group (RFC 5322 section 3.4): a name, a colon, and a semicolon after it.
-			if i < lastSemicolon && !strings.ContainsAny(s[start:i], "@<") {
+			if i < lastSemicolon && !address {
 				start = i + 1
 			}
 		case ',', ';':
 			out = append(out, s[start:i])
-			start = i + 1
+			start, address = i+1, false
 		}
 	}
 	return append(out, s[start:])
 }
 
-// quoteEnds tells whether what follows a closing quote may follow one; if not,
-// the quotes are unbalanced.
+// quoteEnds tells whether what follows the quote at end may follow a closing
+// one; if not, the quotes are unbalanced, and it opens the next name.
 func quoteEnds(s string, end int) bool {
-	rest := strings.TrimLeft(s[end+1:], " \t")
-	return rest == "" || strings.IndexByte(`,;<(@."=`, rest[0]) >= 0 || rest[0] > ' '
+	return end+1 == len(s) || strings.IndexByte(" \t,;:<>()@.\"=", s[end+1]) >= 0
 }
 
 // address reads one element of a list.
@@ -178,40 +185,14 @@ func cutAddress(e string) (name, email, comment string) {
 // and comments, or the first of "<<".
 func angle(e string) int {
 	at := -1
-	for i := 0; i < len(e); i++ {
-		switch e[i] {
-		case '"':
-			if end := closingQuote(e, i+1); end > 0 {
-				i = end
-			}
-		case '(':
-			if end := skipComment(e, i); end > i+1 {
-				i = end - 1
-			}
-		case '<':
-			if at < 0 || e[i-1] != '<' {
-				at = i
-			}
+	var k skipper
+	for i := 0; i < len(e); {
+		if e[i] == '<' && (at < 0 || e[i-1] != '<') {
+			at = i
 		}
+		i = k.past(e, i)
 	}
 	return at
-}
-
-// firstComment is the text of the first comment outside quotes.
-func firstComment(e string) string {
-	for i := 0; i < len(e); i++ {
-		switch e[i] {
-		case '"':
-			if end := closingQuote(e, i+1); end > 0 {
-				i = end
-			}
-		case '(':
-			if end := skipComment(e, i); end > i+1 {
-				return strings.TrimSpace(unescape(e[i+1 : end-1]))
-			}
-		}
-	}
-	return ""
 }
 
 // cleanEmail takes off an address what does not belong to it: a route (RFC 5322

@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"io"
-	"mime"
 	"path"
 	"strings"
 	"unicode"
@@ -47,8 +46,8 @@ func copyLetters(w io.Writer, r io.Reader) error {
 		out := buf[:0]
 		for _, c := range buf[:n] {
 			switch v := base64Class[c]; {
-			case v > classPad:
-				out = append(out, v)
+			case v < classPad:
+				out = append(out, base64Letters[v])
 			case v == classPad:
 				out = append(out, '=')
 			}
@@ -71,8 +70,8 @@ const maxSafeName = 120
 
 // safeName makes a name that is a file name everywhere and nowhere a path, an
 // option or a device: letters and digits of any script, and "._- ()".
-func safeName(pt *part) string {
-	name := strings.ReplaceAll(pt.name, `\`, "/")
+func safeName(name, id, mediaType string) string {
+	name = strings.ReplaceAll(name, `\`, "/")
 	name = path.Base("/" + name)
 	var b strings.Builder
 	for _, r := range name {
@@ -93,9 +92,9 @@ func safeName(pt *part) string {
 	}
 	stem := strings.TrimSuffix(name, ext)
 	if stem == "" {
-		stem = "part-" + strings.ReplaceAll(pt.id, ".", "-")
+		stem = "part-" + strings.ReplaceAll(id, ".", "-")
 		if ext == "" {
-			ext = extension(pt.mediaType)
+			ext = extension(mediaType)
 		}
 	}
 	if devices[strings.ToLower(stem)] || strings.Contains(stem, ".") && devices[strings.ToLower(stem[:strings.IndexByte(stem, '.')])] {
@@ -113,26 +112,4 @@ var devices = map[string]bool{
 	"con": true, "prn": true, "aux": true, "nul": true, "com1": true, "com2": true, "com3": true, "com4": true, "com5": true, "com6": true,
 	"com7": true, "com8": true, "com9": true, "lpt1": true, "lpt2": true, "lpt3": true, "lpt4": true, "lpt5": true, "lpt6": true, "lpt7": true,
 	"lpt8": true, "lpt9": true,
-}
-
-// extension is a usual extension for a media type.
-func extension(mediaType string) string {
-	switch mediaType {
-	case "message/rfc822", "message/global":
-		return ".eml"
-	case "text/plain":
-		return ".txt"
-	case "text/html":
-		return ".html"
-	case "image/jpeg":
-		return ".jpg"
-	case "application/pdf":
-		return ".pdf"
-	case "text/calendar":
-		return ".ics"
-	}
-	if list, err := mime.ExtensionsByType(mediaType); err == nil && len(list) > 0 && len(list[0]) < 10 {
-		return list[0]
-	}
-	return ".bin"
 }

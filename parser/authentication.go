@@ -25,9 +25,9 @@ func (p *parse) authentication(h header) Authentication {
 			continue
 		}
 		a.Trusted = true
-		a.SPF = authResult(clauses, "spf")
-		a.DKIM = authResult(clauses, "dkim")
-		a.DMARC = authResult(clauses, "dmarc")
+		a.SPF = authResult(clauses, "spf", prefersMailFrom)
+		a.DKIM = authResult(clauses, "dkim", prefersPass)
+		a.DMARC = authResult(clauses, "dmarc", prefersFirst)
 	}
 	return a
 }
@@ -69,10 +69,9 @@ func authClauses(v string) (id string, clauses []string) {
 // authResults are the results of RFC 8601 section 2.7.
 var authResults = []string{"none", "pass", "fail", "policy", "neutral", "temperror", "permerror", "softfail", "hardfail"}
 
-// authResult is the result of a method. Where it stands more than once, as DKIM
-// does for each signature, "pass" wins: one good signature suffices (RFC 6376
-// section 6.1).
-func authResult(clauses []string, method string) *string {
+// authResult is the result of a method. Where it stands more than once, better
+// tells whether a clause holds rather than the one before it.
+func authResult(clauses []string, method string, better func(value, clause string) bool) *string {
 	var found *string
 	for _, c := range clauses {
 		name, rest, ok := strings.Cut(c, "=")
@@ -88,12 +87,21 @@ func authResult(clauses []string, method string) *string {
 			continue
 		}
 		value := strings.ToLower(words[0])
-		if !slices.Contains(authResults, value) {
-			continue
-		}
-		if found == nil || value == "pass" {
+		if slices.Contains(authResults, value) && (found == nil || better(value, rest)) {
 			found = &value
 		}
 	}
 	return found
 }
+
+// prefersPass is for DKIM, which has a result for each signature: one that is
+// good suffices (RFC 6376 section 6.1).
+func prefersPass(value, _ string) bool { return value == "pass" }
+
+// prefersMailFrom is for SPF, which may have been asked about the greeting too
+// (RFC 8601 section 2.7.2).
+func prefersMailFrom(_, clause string) bool {
+	return strings.Contains(strings.ToLower(clause), "smtp.mailfrom")
+}
+
+func prefersFirst(string, string) bool { return false }

@@ -32,7 +32,7 @@ func (p *parse) automated(h header, root *part) Automated {
 		word, _, _ := strings.Cut(strings.ToLower(stripComments(v)), ";")
 		switch word = strings.TrimSpace(word); {
 		case word == "no" || word == "":
-		case word == "auto-replied":
+		case word == "auto-replied", outOfOffice(p.msg.Subject):
 			return is("auto-reply", "Auto-Submitted: "+v)
 		default:
 			return is("auto-generated", "Auto-Submitted: "+v)
@@ -54,8 +54,11 @@ func (p *parse) automated(h header, root *part) Automated {
 	if precedence == "auto_reply" || precedence == "auto-reply" {
 		return is("auto-reply", "Precedence: "+precedence)
 	}
-	if v := field("X-Auto-Response-Suppress"); v != "" && strings.Contains(strings.ToLower(v), "all") && p.msg.InReplyTo != nil {
-		return is("auto-reply", "X-Auto-Response-Suppress: "+v)
+	if outOfOffice(p.msg.Subject) && (p.msg.InReplyTo != nil || field("X-Auto-Response-Suppress") != "") {
+		return is("auto-reply", "Subject: "+*p.msg.Subject)
+	}
+	if v := field("X-Auto-Response-Suppress"); v != "" && !strings.EqualFold(v, "none") {
+		return is("auto-generated", "X-Auto-Response-Suppress: "+v)
 	}
 	if p.msg.List != nil && (p.msg.List.ID != nil || p.msg.List.Post != nil) {
 		return is("list", "a mailing list's fields")
@@ -73,4 +76,21 @@ func (p *parse) automated(h header, root *part) Automated {
 		return is("bulk", "Feedback-ID: "+v)
 	}
 	return Automated{}
+}
+
+// outOfOffice tells whether a subject is that of Exchange's answers, which call
+// themselves auto-generated.
+func outOfOffice(subject *string) bool {
+	if subject == nil {
+		return false
+	}
+	low := strings.ToLower(*subject)
+	for _, prefix := range [...]string{"automatic reply:", "out of office", "automatische antwort:", "abwesenheitsnotiz", "réponse automatique", "respuesta automática:", "risposta automatica:",
+		"resposta automática:", "automatisch antwoord:", "autosvar:", "automatisk svar:", "automaattinen vastaus:", "odpowiedź automatyczna:", "automatická odpověď:", "автоматический ответ:", "otomatik yanıt:",
+		"自动答复:", "自動応答:", "자동 회신:"} {
+		if strings.HasPrefix(low, prefix) {
+			return true
+		}
+	}
+	return false
 }

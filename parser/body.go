@@ -2,8 +2,6 @@ package parser
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"html"
 	"io"
 	"strings"
@@ -12,77 +10,73 @@ import (
 // bodies is which parts are the text of a mail, which its HTML, and which are
 // attachments (RFC 8621 section 4.1.4).
 type bodies struct {
-	text, html  []*part
-	attachments []*part
-	noText      bool // no further part belongs to text
-	noHTML      bool
+	text, html, attachments []*part
 }
 
 func (p *parse) bodies(root *part) *bodies {
 	b := &bodies{}
-	b.structure([]*part{root}, "mixed", false)
+	b.structure([]*part{root}, "mixed", false, &b.html, &b.text)
 	return b
 }
 
-// structure is the algorithm of RFC 8621 section 4.1.4, with one difference:
+// structure is the algorithm of RFC 8621 section 4.1.4, with two differences:
 // media shown between texts are attachments too, since there is no other place
-// in the Message that has them.
-func (b *bodies) structure(parts []*part, multipart string, inAlternative bool) {
-	text, html := len(b.text), len(b.html)
+// in the Message that has them, and a text that belongs to neither list is an
+// attachment. html and text are nil where no further part belongs to them.
+func (b *bodies) structure(parts []*part, multipart string, inAlternative bool, html, text *[]*part) {
+	texts, htmls := length(text), length(html)
 	for i, pt := range parts {
 		switch {
 		case pt.isMultipart() && len(pt.children) > 0:
 			sub := strings.TrimPrefix(pt.mediaType, "multipart/")
-			b.structure(pt.children, sub, inAlternative || sub == "alternative")
-		case !isInline(pt, i, multipart):
+			b.structure(pt.children, sub, inAlternative || sub == "alternative", html, text)
+			continue
+		case pt.isMultipart() && pt.start >= pt.end:
+			continue // an empty one
+		case !isInline(pt, i, multipart) || isMedia(pt):
 			b.attachments = append(b.attachments, pt)
+			continue
 		case multipart == "alternative":
-			switch pt.mediaType {
-			case "text/plain":
-				b.text = append(b.text, pt)
-			case "text/html":
-				b.html = append(b.html, pt)
-			default:
-				b.attachments = append(b.attachments, pt)
+			to := html
+			if pt.mediaType == "text/plain" {
+				to = text
 			}
-		default:
-			b.inline(pt, inAlternative)
+			if to == nil {
+				to = &b.attachments
+			}
+			*to = append(*to, pt)
+			continue
+		case inAlternative && pt.mediaType == "text/plain":
+			html = nil
+		case inAlternative:
+			text = nil
+		}
+		if text == nil && html == nil {
+			b.attachments = append(b.attachments, pt)
+		}
+		if text != nil {
+			*text = append(*text, pt)
+		}
+		if html != nil {
+			*html = append(*html, pt)
 		}
 	}
-	if multipart != "alternative" || b.noText || b.noHTML {
+	if multipart != "alternative" || text == nil || html == nil {
 		return
 	}
 	switch {
-	case text == len(b.text) && html != len(b.html): // HTML only
-		b.text = append(b.text, b.html[html:]...)
-	case html == len(b.html) && text != len(b.text): // plain text only
-		b.html = append(b.html, b.text[text:]...)
+	case texts == len(*text) && htmls != len(*html): // HTML only
+		*text = append(*text, (*html)[htmls:]...)
+	case htmls == len(*html) && texts != len(*text): // plain text only
+		*html = append(*html, (*text)[texts:]...)
 	}
 }
 
-func (b *bodies) inline(pt *part, inAlternative bool) {
-	if !isText(pt) {
-		b.attachments = append(b.attachments, pt)
-		return
+func length(list *[]*part) int {
+	if list == nil {
+		return -1
 	}
-	noText, noHTML := b.noText, b.noHTML
-	if inAlternative {
-		switch pt.mediaType {
-		case "text/plain":
-			b.noHTML, noHTML = true, true
-		case "text/html":
-			b.noText, noText = true, true
-		}
-	}
-	if !noText {
-		b.text = append(b.text, pt)
-	}
-	if !noHTML {
-		b.html = append(b.html, pt)
-	}
-	if inAlternative { // the next branch begins anew
-		b.noText, b.noHTML = false, false
-	}
+	return len(*list)
 }
 
 func isText(pt *part) bool { return pt.mediaType == "text/plain" || pt.mediaType == "text/html" }
@@ -119,20 +113,29 @@ func (p *parse) texts(b *bodies) {
 		})
 	}
 	if len(b.text) > 0 {
+		p.textOfHTML = len(b.text) == 1 && b.text[0].mediaType == "text/html"
 		p.msg.Text = p.join(b.text, "text", func(pt *part) string {
 			if pt.mediaType == "text/html" {
 				return htmlText(read(pt), true, p.lim.Text)
 			}
 			return read(pt)
 		})
-	} else if p.msg.HTML != nil {
-		s := htmlText(*p.msg.HTML, true, p.lim.Text)
-		p.msg.Text = &s
 	}
-	if p.msg.HTML != nil {
-		s := safeHTML(*p.msg.HTML)
-		p.msg.HTMLSafe = &s
+}
+
+// completeText makes text of the HTML where the mail has none to show, and the
+// HTML that is safe to show.
+func (p *parse) completeText() {
+	m := p.msg
+	if m.HTML == nil {
+		return
 	}
+	if m.Text == nil || strings.TrimSpace(*m.Text) == "" {
+		s := htmlText(*m.HTML, true, p.lim.Text)
+		m.Text, p.textOfHTML = &s, true
+	}
+	s := safeHTML(*m.HTML)
+	m.HTMLSafe = &s
 }
 
 func hasType(parts []*part, mediaType string) bool {
@@ -168,10 +171,22 @@ func (p *parse) join(parts []*part, where string, read func(*part) string) *stri
 }
 
 // text decodes a text part: transfer encoding, charset, line ends as LF (RFC
-// 8621 section 4.1.4), no NUL.
+// 8621 section 4.1.4), no NUL. Files that stand encoded in the text are taken out
+// of it; attachments has them.
 func (p *parse) text(pt *part) string {
 	where := partWhere(pt)
-	octets, cut := p.content(pt, p.lim.Text)
+	limit := p.lim.Text
+	if pt.mediaType == "text/plain" {
+		limit = max(limit, p.lim.Nested)
+	}
+	octets, cut := p.content(pt, limit)
+	if pt.mediaType == "text/plain" {
+		pt.files = embeddedFiles(octets)
+		octets = without(octets, pt.files)
+	}
+	if len(octets) > p.lim.Text {
+		octets, cut = octets[:p.lim.Text], true
+	}
 	if cut {
 		p.problemOnce(ProblemLimitText, where, "the text is longer than the limit; the rest was left out")
 	}
@@ -179,7 +194,11 @@ func (p *parse) text(pt *part) string {
 	if charset == "" && pt.mediaType == "text/html" {
 		charset = metaCharset(octets)
 	}
-	s := p.toUTF8(octets, charset, where)
+	return p.cleanText(p.toUTF8(octets, charset, where), where)
+}
+
+// cleanText makes LF of the line ends of a text, and leaves NUL out.
+func (p *parse) cleanText(s, where string) string {
 	if strings.IndexByte(s, 0) >= 0 {
 		p.problemOnce(ProblemNUL, where, "NUL octets were left out")
 		s = strings.ReplaceAll(s, "\x00", "")
@@ -190,6 +209,20 @@ func (p *parse) text(pt *part) string {
 		s = strings.ReplaceAll(s, "\r", "\n")
 	}
 	return validUTF8(s)
+}
+
+// without is octets without the files that stand in them.
+func without(octets []byte, files []embeddedFile) []byte {
+	if len(files) == 0 {
+		return octets
+	}
+	out := make([]byte, 0, len(octets))
+	at := 0
+	for _, f := range files {
+		out = append(out, octets[at:f.start]...)
+		at = f.end
+	}
+	return append(out, octets[at:]...)
 }
 
 // content reads a part decoded, at most limit octets of it.
@@ -225,50 +258,6 @@ func (s *span) Read(p []byte) (int, error) {
 	n := copy(p, b[:min(int64(len(b)), s.end-s.off)])
 	s.off += int64(n)
 	return n, nil
-}
-
-// attachments describes what is not shown.
-func (p *parse) attachments(b *bodies) {
-	for _, pt := range b.attachments {
-		a := p.attachment(pt)
-		p.msg.Attachments = append(p.msg.Attachments, a)
-		if !p.embedded(&a) {
-			p.msg.HasAttachment = true
-		}
-	}
-}
-
-// embedded tells whether the attachment is shown by the HTML itself (RFC 2392):
-// by use, not by what its disposition says.
-func (p *parse) embedded(a *Attachment) bool {
-	return a.CID != nil && p.msg.HTML != nil && strings.Contains(*p.msg.HTML, "cid:"+*a.CID)
-}
-
-func (p *parse) attachment(pt *part) Attachment {
-	raw := rawPart{r: p.r, off: pt.start, n: pt.end - pt.start, encoding: pt.encoding}
-	a := Attachment{PartID: pt.id, Type: pt.mediaType, Name: optional(pt.name), CID: optional(pt.cid), Disposition: optional(pt.disposition)}
-	if strings.HasPrefix(pt.mediaType, "text/") {
-		a.Charset = optional(validUTF8(strings.ToLower(pt.params.get("charset"))))
-	}
-	d := decodeFrom(&span{p.src, pt.start, pt.end}, pt.encoding)
-	hash := sha256.New()
-	var buf [32 << 10]byte
-	for {
-		n, err := d.Read(buf[:])
-		hash.Write(buf[:n])
-		a.Size += int64(n)
-		if err != nil {
-			break // an error of the source is in src.err
-		}
-	}
-	a.SHA256 = hex.EncodeToString(hash.Sum(nil))
-	if d.mended() {
-		p.problemOnce(transferProblem(pt.encoding), partWhere(pt), "the part's transfer encoding is broken")
-	}
-	raw.clean = pt.encoding == encBase64 && !d.mended()
-	a.part = raw
-	a.SafeName = safeName(pt)
-	return a
 }
 
 // optional is nil for "".

@@ -13,30 +13,28 @@ import (
 	"golang.org/x/text/encoding/ianaindex"
 	"golang.org/x/text/encoding/korean"
 	"golang.org/x/text/encoding/simplifiedchinese"
+	"golang.org/x/text/encoding/unicode"
 	"golang.org/x/text/encoding/unicode/utf32"
 )
 
 // toUTF8 turns octets in the charset named into text. A charset that is not
 // known, or plainly not the one the octets are in, is replaced by a guess.
 func (p *parse) toUTF8(octets []byte, name, where string) string {
-	name = strings.ToLower(strings.Trim(strings.TrimSpace(name), `"'`))
-	name, _, _ = strings.Cut(name, "*") // RFC 2231 section 5: a language may follow
+	name = charsetName(name)
 	switch name {
 	case "", "us-ascii", "ascii", "ansi_x3.4-1968", "iso-ir-6", "utf-8", "utf8", "unicode-1-1-utf-8":
 		return p.asUTF8(octets, name, where)
 	}
-	if isASCII(octets) && !escapes[name] {
+	if !hasHigh(octets) && !foreignASCII(name) {
 		return string(octets)
 	}
 	decode := lookupCharset(name)
 	if decode == nil {
 		p.problemOnce(ProblemUnknownCharset, where, "the charset reads "+clip(name, 40))
-		return guessCharset(octets)
+		return p.guess(octets)
 	}
-	// Octets of a one-octet charset that are correct UTF-8 are UTF-8: text that
-	// happens to look so is not written.
-	if labelledLatin[name] && utf8.Valid(octets) && hasHigh(octets) {
-		p.problemOnce(ProblemWrongCharset, where, "labelled "+name+" and encoded in UTF-8")
+	if looksUTF8(octets, name) {
+		p.problemOnce(ProblemWrongCharset, where, "labelled "+clip(name, 40)+" and encoded in UTF-8")
 		return string(octets)
 	}
 	text, ok := decode(octets)
@@ -44,10 +42,17 @@ func (p *parse) toUTF8(octets []byte, name, where string) string {
 		return text
 	}
 	p.problemOnce(ProblemWrongCharset, where, "octets that are not "+clip(name, 40))
-	if utf8.Valid(octets) && !escapes[name] {
+	if hasHigh(octets) && utf8.Valid(octets) && !foreignASCII(name) {
 		return string(octets)
 	}
 	return text
+}
+
+// charsetName is the name as the tables have it.
+func charsetName(name string) string {
+	name = strings.ToLower(strings.Trim(strings.TrimSpace(name), `"'`))
+	name, _, _ = strings.Cut(name, "*") // RFC 2231 section 5: a language may follow
+	return strings.TrimSpace(name)
 }
 
 // asUTF8 is toUTF8 for text that claims to be UTF-8, ASCII or nothing.
@@ -64,25 +69,63 @@ func (p *parse) asUTF8(octets []byte, name, where string) string {
 	}
 	if name == "" {
 		p.problemOnce(ProblemRaw8Bit, where, "octets above 127 without a charset")
-		return guessCharset(octets)
+		return p.guess(octets)
 	}
 	p.problemOnce(ProblemWrongCharset, where, "octets that are not "+name)
 	if mostlyUTF8(octets) {
 		return strings.ToValidUTF8(string(octets), "\uFFFD")
 	}
+	return p.guess(octets)
+}
+
+// guess reads octets of which nothing is known: in the charset the mail names
+// for its text, if they make sense in it.
+func (p *parse) guess(octets []byte) string {
+	if p.fallback != "" && !foreignASCII(p.fallback) && !utf8.Valid(octets) {
+		if decode := lookupCharset(p.fallback); decode != nil {
+			if text, ok := decode(octets); ok {
+				return text
+			}
+		}
+	}
 	return guessCharset(octets)
 }
 
-// escapes are the charsets made of ASCII octets alone.
-var escapes = map[string]bool{
-	"utf-7": true, "unicode-1-1-utf-7": true, "utf7": true, "iso-2022-jp": true, "iso-2022-kr": true, "hz-gb-2312": true, "hz": true,
-	"iso-2022-jp-1": true, "iso-2022-jp-2": true, "iso-2022-jp-3": true, "iso-2022-cn": true, "csiso2022jp": true, "csiso2022kr": true,
+// foreignASCII tells whether octets below 128 mean something else than ASCII in a
+// charset.
+func foreignASCII(name string) bool {
+	for _, prefix := range [...]string{"utf-7", "utf7", "unicode-1-1-utf-7", "csunicode11utf7", "utf-16", "utf16", "utf-32", "utf32", "ucs-", "iso-10646-ucs", "csunicode",
+		"iso-2022", "csiso2022", "hz", "ibm037", "cp037", "ibm1047", "cp1047", "ibm01140", "cp1140"} {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return false
 }
 
-// labelledLatin are the labels that software puts on text in UTF-8.
-var labelledLatin = map[string]bool{
-	"iso-8859-1": true, "latin1": true, "latin-1": true, "windows-1252": true, "cp1252": true, "iso8859-1": true, "iso_8859-1": true,
-	"iso-8859-15": true, "windows-1251": true, "koi8-r": true,
+// looksUTF8 tells whether octets labelled as another charset are UTF-8. For the
+// charsets of one octet for each character correct UTF-8 proves it: nobody writes
+// such text. In those of two it may come about by chance, so more is asked for.
+func looksUTF8(octets []byte, name string) bool {
+	if !hasHigh(octets) || !utf8.Valid(octets) {
+		return false
+	}
+	for _, prefix := range [...]string{"iso-8859", "iso8859", "iso_8859", "latin", "windows-125", "cp125", "koi8", "l1", "macintosh"} {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	long, high := 0, 0
+	for _, r := range string(octets) {
+		switch {
+		case r >= 0x800:
+			long++
+			high += utf8.RuneLen(r)
+		case r >= 0x80:
+			high += 2
+		}
+	}
+	return long > 0 && high >= 9
 }
 
 // lookupCharset finds how a charset is decoded: the labels of the WHATWG
@@ -96,7 +139,9 @@ func lookupCharset(name string) func([]byte) (string, bool) {
 		return decodeISO2022KR
 	case "hz", "hz-gb-2312":
 		return with(simplifiedchinese.HZGB2312)
-	case "utf-32", "utf32":
+	case "utf-16", "utf16", "csunicode", "iso-10646-ucs-2", "ucs-2": // RFC 2781 section 4.3: big-endian without a mark
+		return with(unicode.UTF16(unicode.BigEndian, unicode.UseBOM))
+	case "utf-32", "utf32", "ucs-4", "iso-10646-ucs-4":
 		return with(utf32.UTF32(utf32.BigEndian, utf32.UseBOM))
 	case "utf-32be":
 		return with(utf32.UTF32(utf32.BigEndian, utf32.IgnoreBOM))
@@ -106,26 +151,37 @@ func lookupCharset(name string) func([]byte) (string, bool) {
 		return with(simplifiedchinese.GB18030)
 	case "iso-8859-8-i":
 		return with(charmap.ISO8859_8)
-	case "cp437", "ibm437":
-		return with(charmap.CodePage437)
-	case "cp850", "ibm850":
-		return with(charmap.CodePage850)
 	}
-	if e, _ := charset.Lookup(name); e != nil && e != xencoding.Replacement {
-		return with(e)
-	}
-	if rest, ok := strings.CutPrefix(name, "cp"); ok {
-		if e, _ := charset.Lookup("windows-" + rest); e != nil {
+	for _, name := range charsetSpellings(name) {
+		if e, _ := charset.Lookup(name); e != nil && e != xencoding.Replacement {
+			return with(e)
+		}
+		if e, err := ianaindex.MIME.Encoding(name); err == nil && e != nil {
+			return with(e)
+		}
+		if e, err := ianaindex.IANA.Encoding(name); err == nil && e != nil {
 			return with(e)
 		}
 	}
-	if e, err := ianaindex.MIME.Encoding(name); err == nil && e != nil {
-		return with(e)
-	}
-	if e, err := ianaindex.IANA.Encoding(name); err == nil && e != nil {
-		return with(e)
-	}
 	return nil
+}
+
+// charsetSpellings is the names a charset may have meant to have.
+func charsetSpellings(name string) []string {
+	out := []string{name}
+	if s := strings.ReplaceAll(strings.TrimPrefix(name, "x-"), "_", "-"); s != name {
+		out = append(out, s)
+		name = s
+	}
+	digits := strings.TrimLeft(name, "abcdefghijklmnopqrstuvwxyz-_")
+	switch {
+	case strings.HasPrefix(name, "iso8859"), strings.HasPrefix(name, "iso-8859"), strings.HasPrefix(name, "8859"):
+		out = append(out, "iso-8859-"+strings.TrimLeft(strings.TrimPrefix(digits, "8859"), "-_ "))
+	case digits == name[len(name)-len(digits):] && digits != "":
+		// cp1252, windows1252, cp850
+		out = append(out, "windows-"+digits, "ibm"+digits)
+	}
+	return out
 }
 
 func with(e xencoding.Encoding) func([]byte) (string, bool) {
@@ -141,20 +197,20 @@ func with(e xencoding.Encoding) func([]byte) (string, bool) {
 var replacement = []byte("\uFFFD")
 
 // guessCharset reads octets of which nothing is known: as UTF-8 where they are,
-// as GBK or Windows-1251 where the octets look like Chinese or Cyrillic text,
-// else as Windows-1252, in which every text is legible that is mostly Latin.
+// as GBK or in a Cyrillic charset where the octets look like Chinese or Cyrillic
+// text, else as Windows-1252, in which every text is legible that is mostly Latin.
 func guessCharset(octets []byte) string {
 	if utf8.Valid(octets) {
 		return string(octets)
 	}
-	high, pairs, cyrillic, letters := 0, 0, 0, 0
+	high, pairs, upper, letters := 0, 0, 0, 0
 	for i := 0; i < len(octets); i++ {
 		c := octets[i]
 		switch {
 		case c >= 0x80:
 			high++
 			if c >= 0xc0 {
-				cyrillic++
+				upper++
 			}
 			if c >= 0xb0 && c <= 0xf7 && i+1 < len(octets) && octets[i+1] >= 0xa1 {
 				pairs++ // a hanzi of GB 2312
@@ -166,18 +222,32 @@ func guessCharset(octets []byte) string {
 	// Every octet of a Chinese text stands in a pair, so pairs that overlap are
 	// counted nearly as often as octets; Cyrillic letters follow on one another too,
 	// but Chinese has second octets below 0xC0.
-	if text, ok := with(simplifiedchinese.GB18030)(octets); ok && high%2 == 0 && pairs*2 >= high && cyrillic*10 < high*9 {
+	if text, ok := with(simplifiedchinese.GB18030)(octets); ok && high%2 == 0 && pairs*2 >= high && upper*10 < high*9 {
 		return text
 	}
-	if high > letters && cyrillic*10 >= high*7 {
-		text, _ := with(charmap.Windows1251)(octets)
-		return text
+	if high > letters && upper*10 >= high*7 {
+		windows, _ := with(charmap.Windows1251)(octets)
+		koi, _ := with(charmap.KOI8R)(octets)
+		if frequent(koi) > frequent(windows) {
+			return koi
+		}
+		return windows
 	}
 	text, _ := with(charmap.Windows1252)(octets)
 	return text
 }
 
-func isASCII(b []byte) bool { return !hasHigh(b) }
+// frequent counts the most frequent letters of Russian, small ones: what is
+// small in KOI8-R is capital in Windows-1251, and the other way round.
+func frequent(s string) int {
+	n := 0
+	for _, r := range s {
+		if strings.ContainsRune("оеаинтсрвл", r) {
+			n++
+		}
+	}
+	return n
+}
 
 func hasHigh(b []byte) bool {
 	for _, c := range b {
@@ -218,7 +288,7 @@ func decodeUTF7(octets []byte) (string, bool) {
 			continue
 		}
 		end := i + 1
-		for end < len(octets) && base64Class[octets[end]] > classPad && octets[end] != '-' && octets[end] != '_' {
+		for end < len(octets) && base64Class[octets[end]] < classPad && octets[end] != '-' && octets[end] != '_' {
 			end++
 		}
 		word := octets[i+1 : end]

@@ -20,6 +20,9 @@ func (p *parse) describe(pt, parent *part) {
 		var value string
 		value, pt.params = p.readParams(raw, where)
 		pt.mediaType = p.mediaType(value, pt, where)
+		if p.fallback == "" {
+			p.fallback = usefulFallback(pt)
+		}
 	}
 	if raw, ok := pt.header.first("Content-Disposition"); ok {
 		pt.disposition, pt.dispParams = p.readParams(raw, where)
@@ -58,6 +61,19 @@ func (p *parse) describe(pt, parent *part) {
 	if raw, ok := pt.header.first("Content-ID"); ok {
 		pt.cid = strings.Trim(strings.TrimSpace(stripComments(raw)), "<>")
 		pt.cid = validUTF8(strings.TrimSpace(pt.cid))
+	}
+}
+
+// usefulFallback is the charset of a text part, if it says more than ASCII does.
+func usefulFallback(pt *part) string {
+	if !strings.HasPrefix(pt.mediaType, "text/") && !pt.isMultipart() {
+		return ""
+	}
+	switch name := charsetName(pt.params.get("charset")); name {
+	case "us-ascii", "ascii", "utf-8", "utf8":
+		return ""
+	default:
+		return name
 	}
 }
 

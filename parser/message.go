@@ -122,11 +122,12 @@ type List struct {
 
 // Event is one calendar event of a text/calendar part (RFC 5545, 5546).
 type Event struct {
-	Method    *string  `json:"method"`
+	Method    *string  `json:"method"` // upper case: REQUEST, CANCEL, REPLY
 	UID       string   `json:"uid"`
 	Summary   *string  `json:"summary"`
-	Start     *string  `json:"start"`
-	End       *string  `json:"end"`
+	Start     *string  `json:"start"`    // 2026-11-24T12:00:00Z in UTC, without the Z in TimeZone, 2026-11-24 for a whole day
+	End       *string  `json:"end"`      // like Start
+	TimeZone  *string  `json:"timeZone"` // the calendar's name for the zone of Start; nil in UTC
 	Organizer *string  `json:"organizer"`
 	Attendees []string `json:"attendees"`
 }

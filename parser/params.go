@@ -35,9 +35,10 @@ type rawParam struct {
 // parameters parted by white space alone.
 func (p *parse) readParams(s, where string) (string, params) {
 	i := 0
+	var k skipper
 	for i < len(s) && s[i] != ';' {
 		if s[i] == '(' {
-			i = skipComment(s, i)
+			i = k.past(s, i)
 			continue
 		}
 		i++
@@ -57,7 +58,7 @@ func (p *parse) readParams(s, where string) (string, params) {
 		}
 		var r rawParam
 		var ok bool
-		r, i, ok = p.readParam(s, i, where)
+		r, i, ok = p.readParam(s, i, where, &k)
 		if ok {
 			raws = append(raws, r)
 		}
@@ -67,8 +68,8 @@ func (p *parse) readParams(s, where string) (string, params) {
 
 // readParam reads the parameter at or after i and returns where the next one
 // begins.
-func (p *parse) readParam(s string, i int, where string) (rawParam, int, bool) {
-	i = skipParamSpace(s, i)
+func (p *parse) readParam(s string, i int, where string, k *skipper) (rawParam, int, bool) {
+	i = skipParamSpace(s, i, k)
 	start := i
 	for i < len(s) && s[i] != '=' && s[i] != ';' {
 		i++
@@ -80,7 +81,7 @@ func (p *parse) readParam(s string, i int, where string) (rawParam, int, bool) {
 	i++
 	for i < len(s) && (isWSP(s[i]) || s[i] == '(') {
 		if s[i] == '(' {
-			i = skipComment(s, i)
+			i = k.past(s, i)
 			continue
 		}
 		i++
@@ -96,13 +97,13 @@ func (p *parse) readParam(s string, i int, where string) (rawParam, int, bool) {
 }
 
 // skipParamSpace passes over what may stand between parameters.
-func skipParamSpace(s string, i int) int {
+func skipParamSpace(s string, i int, k *skipper) int {
 	for i < len(s) {
 		switch {
 		case s[i] == ';' || isWSP(s[i]) || s[i] == ',':
 			i++
 		case s[i] == '(':
-			i = skipComment(s, i)
+			i = k.past(s, i)
 		default:
 			return i
 		}
@@ -176,20 +177,6 @@ func (p *parse) quotedValue(s string, i int, where string) (string, int) {
 	return strings.TrimSpace(unescape(s[i+1 : stop])), stop
 }
 
-// closingQuote finds the quote that closes a quoted-string whose text begins at
-// i; -1 where there is none.
-func closingQuote(s string, i int) int {
-	for ; i < len(s); i++ {
-		switch s[i] {
-		case '\\':
-			i++
-		case '"':
-			return i
-		}
-	}
-	return -1
-}
-
 // startsParam tells whether s begins like "name=".
 func startsParam(s string) bool {
 	eq := strings.IndexByte(s[:min(len(s), 60)], '=')
@@ -201,21 +188,6 @@ func skipWSP(s string, i int) int {
 		i++
 	}
 	return i
-}
-
-// unescape takes the backslashes of quoted pairs away.
-func unescape(s string) string {
-	if strings.IndexByte(s, '\\') < 0 {
-		return s
-	}
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && i+1 < len(s) && (s[i+1] == '"' || s[i+1] == '\\') {
-			i++
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
 }
 
 // bareValue reads a value without quotes, up to the next semicolon. A file name

@@ -14,10 +14,13 @@ type parse struct {
 	lim Limits
 	msg *Message
 
-	open   []*part // the multiparts that are open, outermost first
-	parts  int     // read so far
-	reread int64   // octets looked at once more to mend boundaries
-	found  findings
+	open       []*part // the multiparts that are open, outermost first
+	parts      int     // read so far
+	reread     int64   // octets looked at once more to mend boundaries
+	found      findings
+	fallback   string          // the charset the mail names for its text; "" where it names none
+	cids       map[string]bool // the ids the HTML names
+	textOfHTML bool            // the text was made of the HTML
 
 	headerText  []byte // lent to the header being read
 	headerSpans []fieldSpan
@@ -67,6 +70,7 @@ func (p *parse) message() {
 	p.texts(b)
 	p.attachments(b)
 	p.reports(root)
+	p.completeText()
 	p.derive(h, root)
 	p.finish()
 }
@@ -119,7 +123,10 @@ func (p *parse) fields(h header) {
 // finish makes what is derived from everything else, and what is never empty.
 func (p *parse) finish() {
 	m := p.msg
-	if m.Text != nil {
+	switch {
+	case m.Text != nil && m.HTML != nil && p.textOfHTML:
+		m.Preview = preview(htmlText(*m.HTML, false, 4<<10)) // the links would fill it
+	case m.Text != nil:
 		m.Preview = preview(*m.Text)
 	}
 	if m.Thread.Key == "" {
@@ -138,6 +145,9 @@ func preview(text string) string {
 		if r == ' ' || r == '\t' || r == '\n' || r == '\r' || r == '\u00a0' {
 			space = n > 0
 			continue
+		}
+		if r == '\u00ad' || r == '\u034f' || r == '\u200b' || r == '\u200c' || r == '\u200e' || r == '\u200f' || r == '\ufeff' {
+			continue // newsletters fill the preview with them
 		}
 		if space {
 			if n++; n >= maxPreview {

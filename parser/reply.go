@@ -1,51 +1,329 @@
 package parser
 
 import (
-	"regexp"
+	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
-// splitReply parts a text into what its author wrote and what was quoted.
+// splitReply parts a text into what its author wrote and what was quoted. Mail
+// has no rule for it, so it goes by what the mail programs of the world put
+// between the two: lines that begin with ">", "On …, Ada wrote:" and its like in
+// other languages, "-----Original Message-----", a block of From, Sent, To and
+// Subject. A signature belongs to neither (RFC 3676 section 4.3).
 func splitReply(text string) *Reply {
-	lines := strings.Split(text, "\n")
-	var fresh, quoted []string
-	for i := 0; i < len(lines); i++ {
-		line := lines[i]
-		if strings.HasPrefix(line, ">") {
-			quoted = append(quoted, line)
-			continue
-		}
-		if n := attribution(lines[i:]); n > 0 {
-			quoted = append(quoted, lines[i:i+n]...)
-			i += n - 1
-			continue
-		}
-		if originalMark.MatchString(line) {
-			quoted = append(quoted, lines[i:]...)
-			break
-		}
-		if line == "-- " || line == "--" {
-			break
-		}
-		fresh = append(fresh, line)
+	s := replySplitter{lines: strings.Split(text, "\n")}
+	for s.at < len(s.lines) {
+		s.step()
 	}
-	return &Reply{Text: strings.Trim(strings.Join(fresh, "\n"), " \n\t"), Quoted: strings.Trim(strings.Join(quoted, "\n"), "\n")}
+	s.endFresh()
+	return &Reply{Text: strings.TrimSpace(strings.Join(s.fresh, "\n")), Quoted: strings.Trim(strings.Join(s.quoted, "\n"), "\n")}
 }
 
-var originalMark = regexp.MustCompile(`^-{3,}\s*Original Message\s*-{3,}$`)
+type replySplitter struct {
+	lines  []string
+	at     int
+	fresh  []string
+	run    int // where in fresh the text since the last quote begins
+	quoted []string
+}
 
-// attribution tells how many lines introduce a quote: "On …, … wrote:".
-func attribution(lines []string) int {
-	if !strings.HasPrefix(lines[0], "On ") {
-		return 0
-	}
-	for n, line := range lines[:min(len(lines), 4)] {
-		if strings.HasSuffix(strings.TrimSpace(line), "wrote:") {
-			return n + 1
+// step takes the next lines that belong together.
+func (s *replySplitter) step() {
+	line := s.lines[s.at]
+	switch {
+	case isQuoted(line):
+		s.quote(1)
+	case restIsQuoted(s.lines[s.at:]):
+		s.quote(len(s.lines) - s.at)
+	default:
+		n := attribution(s.lines[s.at:])
+		switch {
+		case n == 0:
+			s.fresh = append(s.fresh, line)
+			s.at++
+		case quoteFollows(s.lines[s.at+n:]):
+			s.quote(n)
+		default: // a quote without marks: it goes to the end
+			s.quote(len(s.lines) - s.at)
 		}
-		if strings.TrimSpace(line) == "" {
+	}
+}
+
+// quote moves n lines to the quote.
+func (s *replySplitter) quote(n int) {
+	s.endFresh()
+	s.quoted = append(s.quoted, s.lines[s.at:s.at+n]...)
+	s.at += n
+}
+
+// endFresh takes the signature off the text that ends here.
+func (s *replySplitter) endFresh() {
+	s.fresh = append(s.fresh[:s.run], withoutSignature(s.fresh[s.run:])...)
+	s.run = len(s.fresh)
+}
+
+func isQuoted(line string) bool {
+	return strings.HasPrefix(strings.TrimLeft(line[:min(len(line), 8)], " "), ">")
+}
+
+// quoteFollows tells whether lines begin with a quoted one, blank ones before it
+// left aside.
+func quoteFollows(lines []string) bool {
+	for _, line := range lines[:min(len(lines), 4)] {
+		if strings.TrimSpace(line) != "" {
+			return isQuoted(line)
+		}
+	}
+	return false
+}
+
+// maxAttribution bounds the lines that introduce a quote, and maxAttributionSize
+// their octets.
+const (
+	maxAttribution     = 5
+	maxAttributionSize = 700
+)
+
+// attribution tells how many lines at the beginning of lines introduce a quote:
+// "On Tue, 24 Nov 2026 at 10:00, Ada Byron <ada@example.com> wrote:".
+func attribution(lines []string) int {
+	joined := ""
+	first := strings.TrimSpace(trimMark(lines[0]))
+	lead := first != "" && len(first) <= maxAttributionSize && hasLead(first) && hasDigit(first)
+	for n, line := range lines[:min(len(lines), maxAttribution)] {
+		line = strings.TrimSpace(trimMark(line))
+		if line == "" || len(joined)+len(line) > maxAttributionSize || n > 0 && !lead {
 			return 0
+		}
+		joined += " " + line
+		if isAttribution(joined[1:], lines[n+1:]) {
+			return n + 1
 		}
 	}
 	return 0
+}
+
+// trimMark takes off the marks that turn the direction of text, and the stars of
+// bold text.
+func trimMark(s string) string {
+	return strings.TrimFunc(s, func(r rune) bool { return r == '*' || unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) })
+}
+
+// leads are how the introductions of many programs begin.
+var leads = []string{
+	"on ", "at ", "am ", "den ", "le ", "el ", "em ", "no dia ", "il ", "op ", "w dniu ", "dnia ", "dne ", "dňa ", "vào ", "pada ", "în ", "pe ", "στις ", "στις ",
+	"kl ", "le:", "в ", "у ", "ved ", "a ", "ti ", "ma ", "ke ", "to ", "pe ", "la ", "su ", "zo ", "wt.", "pon.", "śr.", "czw.", "pt.", "sob.", "niedz.",
+	"пн", "вт", "ср", "чт", "пт", "сб", "вс", "בתאריך", "ב-", "في ", "dnia", "dana ", "u ", "dňa",
+}
+
+func hasLead(line string) bool {
+	if c := line[0]; c >= '0' && c <= '9' {
+		return true
+	}
+	low := strings.ToLower(clip(line, 40))
+	return slices.ContainsFunc(leads, func(lead string) bool { return strings.HasPrefix(low, lead) })
+}
+
+// wrote are the verbs of the introductions.
+var wrote = []string{
+	"wrote", "writes", "schrieb", "a écrit", "écrit", "escribió", "escribio", "escreveu", "ha scritto", "scrive", "schreef", "geschreven", "napisał", "pisze",
+	"skrev", "kirjoitti", "написал", "пишет", "написав", "пише", "napsal", "napísal", "napisao", "napisala", "írta", "yazdı", "yazmış", "a scris", "έγραψε", "写道", "寫道",
+	"のメール", "さんは書きました", "작성", "썼습니다", "đã viết", "menulis", "va escriure", "כתב", "كتب", "je napisao", "rašė", "kirjutas", "rakstīja", "skrifaði",
+}
+
+// isAttribution tells whether a line introduces a quote: it ends in a colon and
+// has the verb, or a date and an address before a line that is quoted.
+func isAttribution(line string, after []string) bool {
+	open := !strings.HasSuffix(line, ":") && !strings.HasSuffix(line, "：")
+	address := strings.Contains(line, "@")
+	if open {
+		// 2026/11/24 Ada Byron <ada@example.com>
+		return address && strings.HasSuffix(line, ">") && hasLead(line) && hasDigit(line) && quoteFollows(after) && len(line) < 200
+	}
+	if strings.HasSuffix(line, "):") && strings.Contains(line, "ezt írta") {
+		return true
+	}
+	low := strings.ToLower(line)
+	verb := slices.ContainsFunc(wrote, func(v string) bool { return strings.Contains(low, v) })
+	dated := hasYear(line) || hasClock(line)
+	switch {
+	case verb && dated && (address || hasLead(line) || quoteFollows(after)):
+		return true
+	case verb && quoteFollows(after):
+		return strings.Count(line, " ") < 20
+	}
+	return address && dated && quoteFollows(after)
+}
+
+func hasDigit(s string) bool { return strings.ContainsAny(s, "0123456789") }
+
+// hasYear tells whether s has a number of four digits that may be a year.
+func hasYear(s string) bool {
+	run := 0
+	for i := 0; i <= len(s); i++ {
+		if i < len(s) && s[i] >= '0' && s[i] <= '9' {
+			run++
+			continue
+		}
+		if run == 4 && (s[i-4:i-2] == "19" || s[i-4:i-2] == "20") {
+			return true
+		}
+		run = 0
+	}
+	return false
+}
+
+// hasClock tells whether s has a time of day, 10:05.
+func hasClock(s string) bool {
+	for i := 1; i+2 < len(s); i++ {
+		if (s[i] == ':' || s[i] == '.') && isDigit(s[i-1]) && isDigit(s[i+1]) && isDigit(s[i+2]) {
+			return true
+		}
+	}
+	return false
+}
+
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
+
+// originals are the words between dashes above a mail that follows whole.
+var originals = []string{
+	"original message", "original appointment", "reply message", "original-nachricht", "ursprüngliche nachricht", "urspruengliche nachricht", "originalnachricht",
+	"message d'origine", "message d’origine", "message original", "mensaje original", "mensagem original", "messaggio originale", "oorspronkelijk bericht", "origineel bericht",
+	"originalmeddelande", "ursprungligt meddelande", "oprindelig meddelelse", "original meddelelse", "opprinnelig melding", "alkuperäinen viesti", "wiadomość oryginalna",
+	"oryginalna wiadomość", "původní zpráva", "pôvodná správa", "eredeti üzenet", "исходное сообщение", "оригинальное сообщение", "вихідне повідомлення", "orijinal mesaj",
+	"özgün ileti", "mesaj original", "αρχικό μήνυμα", "原始邮件", "原始郵件", "原邮件", "元のメッセージ", "원본 메시지", "원본 메일",
+	"forwarded message", "forwarded by", "weitergeleitete nachricht", "message transféré", "message transmis", "mensaje reenviado", "mensagem encaminhada", "messaggio inoltrato",
+	"doorgestuurd bericht", "vidarebefordrat meddelande", "videresendt meddelelse", "videresendt melding", "välitetty viesti", "przekazana wiadomość", "přeposlaná zpráva",
+	"пересылаемое сообщение", "переслане повідомлення", "iletilen mesaj", "転送メッセージ", "转发的邮件", "轉寄郵件", "전달된 메시지",
+}
+
+// openings stand alone above a mail that follows whole.
+var openings = []string{
+	"begin forwarded message:", "anfang der weitergeleiteten nachricht:", "début du message réexpédié", "début du message transféré", "inicio del mensaje reenviado:",
+	"inizio messaggio inoltrato:", "início da mensagem reencaminhada:", "begin doorgestuurd bericht:", "vidarebefordrat brev:", "начало переадресованного сообщения:",
+	"началo переадресованного", "転送されたメッセージ:", "下面是被转发的邮件：",
+}
+
+// restIsQuoted tells whether lines begin with what stands above a quoted mail
+// that goes to the end.
+func restIsQuoted(lines []string) bool {
+	line := strings.TrimSpace(lines[0])
+	if line == "" || len(line) > 300 {
+		return false
+	}
+	if rest := strings.TrimLeft(line, "-_=*–— "); rest != line {
+		words := strings.ToLower(strings.TrimRight(rest, "-_=*–— :"))
+		if words != "" && len(line)-len(rest) >= 2 && slices.ContainsFunc(originals, func(o string) bool { return strings.HasPrefix(words, o) && len(words) < len(o)+60 }) {
+			return true
+		}
+		if words == "" && len(line) >= 10 { // a rule above the block
+			for i := 1; i < min(len(lines), 4); i++ {
+				if strings.TrimSpace(lines[i]) != "" {
+					return headerBlock(lines[i:])
+				}
+			}
+			return false
+		}
+	}
+	low := strings.ToLower(line)
+	if slices.ContainsFunc(openings, func(o string) bool { return strings.HasPrefix(low, o) }) {
+		return true
+	}
+	if strings.Contains(low, "above this line") && (strings.Contains(low, "reply") || strings.Contains(low, "write")) {
+		return true
+	}
+	return headerBlock(lines)
+}
+
+// blockKeys are the names of fields in such a block, in the languages of Outlook.
+var (
+	blockFrom = keys("from von de da van från fra lähettäjä od kimden gönderen от від 发件人 寄件者 差出人 送信者 feladó από expéditeur remitente", "от кого", "보낸 사람", "보낸사람", "de la")
+	blockRest = keys("sent date gesendet datum envoyé enviado fecha data inviato verzonden skickat sendt lähetetty wysłano odesláno odeslané отправлено дата надіслано gönderme tarih küldve elküldve "+
+		"发送时间 日期 寄件日期 送信日時 日時 enviada "+
+		"to an à para a aan till til vastaanottaja do komu кому kime 收件人 收件者 宛先 címzett προς destinataire destinatario "+
+		"subject betreff objet asunto assunto oggetto onderwerp ämne emne aihe temat předmět тема konu 主题 主旨 件名 tárgy θέμα cc kopie "+
+		"reply-to", "enviado el", "enviado em", "gönderme tarihi", "보낸 날짜", "보낸날짜", "받는 사람", "받는사람", "제목", "sent by", "envoyé le")
+)
+
+func keys(words string, more ...string) map[string]bool {
+	set := map[string]bool{}
+	for _, w := range append(strings.Fields(words), more...) {
+		set[w] = true
+	}
+	return set
+}
+
+// headerBlock tells whether lines begin with From and two more fields of a mail.
+func headerBlock(lines []string) bool {
+	if !blockFrom[blockKey(lines[0])] {
+		return false
+	}
+	more := 0
+	for _, line := range lines[1:min(len(lines), 9)] {
+		if blockRest[blockKey(line)] {
+			more++
+		}
+	}
+	return more >= 2
+}
+
+// blockKey is the name before the colon, small; "" where there is none.
+func blockKey(line string) string {
+	line = strings.TrimSpace(line)
+	i := strings.IndexAny(line[:min(len(line), 60)], ":：")
+	if i <= 0 {
+		return ""
+	}
+	return strings.ToLower(strings.Trim(line[:i], "* \u00a0\t"))
+}
+
+// maxSignature is how many lines a signature has whose mark lacks its space.
+const maxSignature = 15
+
+// withoutSignature cuts lines at the signature.
+func withoutSignature(lines []string) []string {
+	for i, line := range lines {
+		if line == "-- " || (line == "--" || line == "— " || line == "-- \u00a0") && filled(lines[i:]) <= maxSignature {
+			return lines[:i]
+		}
+	}
+	// "Sent from my iPhone", the last words of the text
+	for i := len(lines) - 1; i >= 0 && i >= len(lines)-6; i-- {
+		if line := trimMark(lines[i]); line != "" {
+			if isDeviceLine(line) {
+				return lines[:i]
+			}
+			break
+		}
+	}
+	return lines
+}
+
+// filled counts the lines that are not blank.
+func filled(lines []string) int {
+	n := 0
+	for _, line := range lines {
+		if strings.TrimSpace(line) != "" {
+			n++
+		}
+	}
+	return n
+}
+
+// deviceLines are what programs put below a text for their own praise.
+var deviceLines = []string{
+	"sent from my ", "sent from mail for ", "sent from outlook", "sent from yahoo", "sent from samsung", "sent from proton", "sent with proton", "sent via ", "sent using ", "get outlook for ",
+	"von meinem ", "gesendet von ", "gesendet mit ", "diese nachricht wurde von meinem ", "envoyé de mon ", "envoyé depuis ", "envoyé à partir de ", "enviado desde ", "enviado de mi ", "enviado do ",
+	"enviado a partir d", "inviato da ", "verstuurd vanaf ", "verzonden vanaf ", "verzonden met ", "skickat från ", "skickat med ", "sendt fra ", "sendt med ", "lähetetty ", "wysłane z ", "wysłano z ", "odesláno z",
+	"отправлено с ", "отправлено из ", "надіслано з ", "发自我的", "來自我的", "從我的", "iphoneから送信", "나의 iphone", "iphone'umdan gönderildi", "iphone’umdan gönderildi", "trimis de pe ", "от моя ",
+}
+
+func isDeviceLine(line string) bool {
+	if utf8.RuneCountInString(line) > 80 {
+		return false
+	}
+	low := strings.TrimLeft(strings.ToLower(line), "<[( ")
+	return slices.ContainsFunc(deviceLines, func(d string) bool { return strings.HasPrefix(low, d) }) && !strings.HasSuffix(low, "?")
 }

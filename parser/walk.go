@@ -22,6 +22,8 @@ type part struct {
 	name        string // decoded file name, "" when the part has none
 	cid         string // Content-ID without <>
 
+	files []embeddedFile // encoded in the text of the part
+
 	boundary string // of a multipart
 	closed   bool   // its closing boundary came
 	mended   bool   // its boundary was guessed already

@@ -73,6 +73,7 @@ func appendCalendar(b []byte, list []parser.Event) []byte {
 		b = appendStringOrNull(append(b, `,"summary":`...), e.Summary)
 		b = appendStringOrNull(append(b, `,"start":`...), e.Start)
 		b = appendStringOrNull(append(b, `,"end":`...), e.End)
+		b = appendStringOrNull(append(b, `,"timeZone":`...), e.TimeZone)
 		b = appendStringOrNull(append(b, `,"organizer":`...), e.Organizer)
 		b = appendStrings(append(b, `,"attendees":`...), e.Attendees, false)
 		b = append(b, '}')
