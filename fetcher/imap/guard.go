@@ -18,7 +18,8 @@ const (
 	maxStatus   = 1 << 20           // octets of a status response or a continuation request
 	maxLiteral  = 64 << 10          // octets of a literal that is not a mail
 	maxBody     = DefaultMaxOctets  // octets of a literal that is a mail
-	maxAnswer   = maxBody + 256<<20 // octets received between two tagged responses, beyond the mails that were wanted
+	maxLines    = 64 << 20          // octets outside literals between two tagged responses
+	maxAnswer   = maxBody + 256<<20 // octets of literals between two tagged responses, beyond the mails that were wanted
 )
 
 // violation is a response that no server that means well sends. It ends the
@@ -62,14 +63,16 @@ type guard struct {
 	open    state  // what the next line continues
 	depth   int    // of open parentheses
 	size    int64  // octets of this response outside literals
-	answer  int64  // octets since the last tagged response
+	lines   int64  // octets outside literals since the last tagged response
+	answer  int64  // octets of literals since then
 
-	asked   atomic.Int64 // octets of wanted mail since the last tagged response
-	dropped atomic.Int64 // responses dropped
-	reading atomic.Int64 // when the blocked read of the server began (UnixNano), or 0
-	writing atomic.Int64 // when the blocked write began, or 0
-	swallow atomic.Bool  // the next write is not sent (see waiting for news)
-	settled atomic.Bool  // the capabilities are known, and stay what they are
+	asked   atomic.Int64           // octets of wanted mail since the last tagged response
+	dropped atomic.Int64           // responses dropped
+	reading atomic.Int64           // when the blocked read of the server began (UnixNano), or 0
+	writing atomic.Int64           // when the blocked write began, or 0
+	swallow atomic.Bool            // the next write is not sent (see waiting for news)
+	wanted  atomic.Pointer[string] // the item that an answer has, other than news; nil: any
+	settled atomic.Bool            // the capabilities are known, and stay what they are
 
 	// Called by the reading goroutine.
 	onStatus  func(text string)
@@ -146,8 +149,8 @@ func (g *guard) next() error {
 	if err != nil {
 		return unexpected(err)
 	}
-	if err := g.spend(int64(len(line))); err != nil {
-		return err
+	if g.lines += int64(len(line)); g.lines > maxLines {
+		return violatef("more than %d octets without an end of the answer", maxLines)
 	}
 	switch g.open {
 	case fresh:
@@ -181,7 +184,7 @@ func (g *guard) readLine() ([]byte, error) {
 	return g.long, err
 }
 
-// spend counts octets against what one answer may hold.
+// spend counts octets of literals against what one answer may hold.
 func (g *guard) spend(n int64) error {
 	if g.answer += n; g.answer > maxAnswer+g.asked.Load() {
 		return violatef("more than %d octets without an end of the answer", g.answer-n)

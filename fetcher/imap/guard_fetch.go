@@ -6,8 +6,11 @@ import (
 	"time"
 )
 
-// wantedBody is the only section this program asks for.
-const wantedBody = "BODY[] "
+// Items one of which every answer that was asked for has.
+const (
+	wantedBody = "BODY[] " // the only section this program asks for
+	wantedSize = "RFC822.SIZE "
+)
 
 // fetch judges the first line of a FETCH response. Only the items this program
 // asks for are passed on; a response with any other (an unsolicited
@@ -29,16 +32,14 @@ func (g *guard) fetch(line, text []byte) error {
 	return g.fetchItems(line, text[at+1:], literal)
 }
 
-// fetchTail judges a line of a FETCH response after its literal.
+// fetchTail judges a line of a FETCH response after its mail. A second mail would
+// leave open which of them is the right one.
 func (g *guard) fetchTail(line, text []byte, literal int64) error {
 	rest := bytes.TrimPrefix(text, []byte(" "))
 	if literal >= 0 {
-		if readableItems(rest, true) {
-			return g.pass(line, fetching, literal)
-		}
 		return violatef("%q after a mail", clip(text))
 	}
-	if bytes.Equal(rest, []byte(")")) || readableItems(rest, false) {
+	if bytes.Equal(rest, []byte(")")) || readableItems(rest, false) && !holds(rest, wantedBody) {
 		return g.pass(line, fresh, -1)
 	}
 	if end := bytes.LastIndexByte(line, ')'); end >= 0 {
@@ -51,10 +52,20 @@ func (g *guard) fetchItems(line, items []byte, literal int64) error {
 	if !readableItems(items, literal >= 0) || literal < 0 && g.depth != 0 {
 		return g.drop(literal)
 	}
+	// imapclient takes the first answer for a UID, so news of its flags would hide
+	// what was asked for.
+	if want := g.wanted.Load(); want != nil && !holds(items, *want) {
+		return g.drop(literal)
+	}
 	if literal >= 0 {
 		return g.pass(line, fetching, literal)
 	}
 	return g.pass(line, fresh, -1)
+}
+
+// holds reports whether items name one.
+func holds(items []byte, name string) bool {
+	return bytes.Contains(bytes.ToUpper(items), []byte(name))
 }
 
 // readableItems reports whether imapclient can read the items. They end with

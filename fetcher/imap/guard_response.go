@@ -10,7 +10,7 @@ import (
 func (g *guard) begin(line []byte) error {
 	text := bytes.TrimRight(line, "\r\n")
 	switch {
-	case len(bytes.TrimSpace(text)) == 0:
+	case len(bytes.TrimSpace(text)) == 0, len(text) == 1 && text[0] == '*':
 		return g.drop(-1)
 	case text[0] == '+':
 		if len(line) > maxStatus {
@@ -76,7 +76,7 @@ func (g *guard) tagged(line, text []byte) error {
 	if len(line) > maxStatus || !closesCode(rest) {
 		return violatef("%q is not a status response", clip(text))
 	}
-	g.answer = 0
+	g.lines, g.answer = 0, 0
 	g.asked.Store(0)
 	if g.onTagged != nil {
 		g.onTagged()

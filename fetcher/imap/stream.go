@@ -12,8 +12,9 @@ import (
 )
 
 const (
-	underWay  = 2   // FETCH commands at a time: one is read while the next is on its way
-	maxRanges = 300 // of a UID set, which keeps a command below 8 KiB (RFC 7162 section 4)
+	underWay     = 2      // FETCH commands at a time: one is read while the next is on its way
+	maxDescribed = 10_000 // mails described by one FETCH
+	maxRanges    = 300    // of a UID set, which keeps a command below 8 KiB (RFC 7162 section 4)
 )
 
 // sets divides UIDs into sets of at most mails UIDs.
@@ -47,6 +48,12 @@ type answer struct {
 // returned as it is. declined is the last NO or BAD; what belonged to it was not
 // answered, the other commands were.
 func (x *session) stream(ctx context.Context, op string, total time.Duration, sets []imap.UIDSet, o *imap.FetchOptions, each func(*imapclient.FetchMessageData) error) (declined *imap.Error, err error) {
+	want := wantedSize
+	if len(o.BodySection) > 0 {
+		want = wantedBody
+	}
+	x.g.wanted.Store(&want)
+	defer x.g.wanted.Store(nil)
 	var failed error // what each returned
 	err = x.within(ctx, op, x.src.o.Silence, total, func() error {
 		answers := make(chan answer)
@@ -151,7 +158,7 @@ func (x *session) describe(ctx context.Context, name string, refs []*fetcher.Ref
 		}
 	}
 	items := &imap.FetchOptions{UID: true, Flags: true, InternalDate: true, RFC822Size: true}
-	declined, err := x.stream(ctx, "describing the mails of "+name, x.src.o.Command, sets(uids, maxListed), items,
+	declined, err := x.stream(ctx, "describing the mails of "+name, x.src.o.Command, sets(uids, maxDescribed), items,
 		func(m *imapclient.FetchMessageData) error {
 			uid, fill := readItems(m)
 			if r := wanted[uid]; r != nil {
