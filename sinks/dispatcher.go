@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -68,6 +69,7 @@ type Dispatcher struct {
 	routes map[string][]Route
 	lanes  map[string]*lane
 	dest   map[string]Destination
+	parse  func(io.ReaderAt, int64, parser.Limits) (*parser.Message, error)
 	Options
 }
 
@@ -89,7 +91,7 @@ func New(sp *spool.Spool, routes map[string][]Route, destinations map[string]Des
 	if o.Random == nil {
 		o.Random = rand.Float64
 	}
-	d := &Dispatcher{spool: sp, routes: routes, dest: destinations, lanes: map[string]*lane{}, Options: o}
+	d := &Dispatcher{spool: sp, routes: routes, dest: destinations, lanes: map[string]*lane{}, parse: parser.Parse, Options: o}
 	for name, dest := range destinations {
 		d.lanes[name] = newLane(d, name, dest)
 	}

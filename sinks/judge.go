@@ -26,18 +26,14 @@ func (l *lane) judge(c *spool.Claim, a spool.Attempt, err error) spool.Outcome {
 		o.State = spool.Dead
 		return o
 	case IsSinkFault(err):
-		// The mail is undamaged: it goes as soon as the sink is no longer held.
-		o.Next = now
+		// The mail is undamaged, and stays the first in its queue: it is the probe.
+		o.Next = c.Item.TakenAt
 		return o
 	case IsMailFault(err) && l.faulted(c.Delivery) >= MailTries:
 		o.State = spool.Dead
 		return o
 	}
-	first := c.First
-	if first.IsZero() {
-		first = a.At
-	}
-	wait, more := l.Retry.Next(c.Attempts+1, now.Sub(first), l.random)
+	wait, more := l.Retry.Next(c.Attempts+1, now.Sub(l.began(c, a)), l.random)
 	if !more {
 		o.State = spool.Dead
 		o.Attempt.Error = fmt.Sprintf("given up after %d attempts; the last: %s", c.Attempts+1, a.Error)
@@ -45,6 +41,20 @@ func (l *lane) judge(c *spool.Claim, a spool.Attempt, err error) spool.Outcome {
 	}
 	o.Next = now.Add(max(wait, asked(err)))
 	return o
+}
+
+// began is when the schedule of the delivery began: with its first attempt, or
+// when the sink last resumed, since a mail has no part in the sink's faults.
+func (l *lane) began(c *spool.Claim, a spool.Attempt) time.Time {
+	if c.First.IsZero() {
+		return a.At
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.resumed.After(c.First) {
+		return l.resumed
+	}
+	return c.First
 }
 
 // asked is the wait the destination wants, bounded.
@@ -63,33 +73,32 @@ func (l *lane) faulted(delivery string) int {
 }
 
 // hold keeps the sink from further mail after a fault of its own, and longer
-// after a probe that failed. Deliveries that were under way when the sink was
-// held say nothing new.
-func (l *lane) hold(work context.Context, c *spool.Claim, start time.Time, err error) error {
+// after a probe that failed. Deliveries that were claimed before the sink was held
+// say nothing new.
+func (l *lane) hold(work context.Context, c *spool.Claim, holds int, err error) error {
 	if err == nil || IsPermanent(err) || IsMailFault(err) || !IsSinkFault(err) && !c.Probe {
 		return nil
 	}
 	l.mu.Lock()
-	now := l.Clock.Now()
-	if !c.Probe && !l.heldAt.IsZero() && !start.After(l.heldAt) {
+	if !c.Probe && l.holds != holds {
 		l.mu.Unlock()
 		return nil
 	}
-	l.heldAt = now
+	l.holds++
 	if c.Probe {
 		l.probes++
 	} else {
 		l.probes = 1
 	}
-	wait := max(l.Retry.Wait(l.probes, l.random), asked(err), time.Second)
+	probe := l.Clock.Now().Add(max(l.Retry.Wait(l.probes, l.random), asked(err), time.Second))
 	l.mu.Unlock()
-	l.Logger.Error("sink held", "sink", l.name, "error", clip(err.Error()), "probe", now.Add(wait))
-	return l.spool.Hold(work, l.name, now.Add(wait), clip(err.Error()))
+	l.Logger.Error("sink held", "sink", l.name, "error", clip(err.Error()), "probe", probe)
+	return l.spool.Hold(work, l.name, probe, clip(err.Error()))
 }
 
 func (l *lane) resume(work context.Context) error {
 	l.mu.Lock()
-	l.probes = 0
+	l.probes, l.resumed = 0, l.Clock.Now()
 	l.mu.Unlock()
 	l.Logger.Info("sink resumed", "sink", l.name)
 	return l.spool.Resume(work, l.name)

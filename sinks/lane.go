@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/postferry/postferry/internal/backoff"
 	"github.com/postferry/postferry/spool"
 )
@@ -19,13 +21,14 @@ type lane struct {
 	Destination
 	name string
 
-	mu     sync.Mutex
-	used   int64          // octets in delivery
-	freed  chan struct{}  // closed and replaced when octets are given back
-	next   time.Time      // when the next delivery may begin
-	heldAt time.Time      // when this process last held the sink
-	probes int            // failed since the sink last worked
-	faults map[string]int // by delivery: answers marked MailFault
+	octets *semaphore.Weighted // in delivery; first come, first served, so that a large mail gets its turn
+
+	mu      sync.Mutex
+	next    time.Time      // when the next delivery may begin
+	holds   int            // how often this process held the sink
+	resumed time.Time      // when it last lifted a hold
+	probes  int            // failed since the sink last worked
+	faults  map[string]int // by delivery: answers marked MailFault
 }
 
 func newLane(d *Dispatcher, name string, dest Destination) *lane {
@@ -41,7 +44,7 @@ func newLane(d *Dispatcher, name string, dest Destination) *lane {
 	if len(dest.Retry.Steps) == 0 {
 		dest.Retry = backoff.Default()
 	}
-	return &lane{Dispatcher: d, Destination: dest, name: name, freed: make(chan struct{}), faults: map[string]int{}}
+	return &lane{Dispatcher: d, Destination: dest, name: name, octets: semaphore.NewWeighted(dest.InFlight), faults: map[string]int{}}
 }
 
 // random draws nothing where the schedule is to be kept to the letter.
@@ -55,9 +58,10 @@ func (l *lane) random() float64 {
 // deliverAll is the loop of one worker.
 func (l *lane) deliverAll(ctx, work context.Context) error {
 	for ctx.Err() == nil {
+		holds := l.held()
 		c, err := l.spool.Due(ctx, l.name)
 		if err == nil {
-			err = l.admit(ctx, work, c)
+			err = l.admit(ctx, work, c, holds)
 		}
 		if err != nil {
 			if err := l.pause(ctx, "delivering to "+l.name, err); err != nil {
@@ -68,15 +72,28 @@ func (l *lane) deliverAll(ctx, work context.Context) error {
 	return nil
 }
 
-// admit waits for the sink's rate and octets, then delivers.
-func (l *lane) admit(ctx, work context.Context, c *spool.Claim) error {
-	size := c.Item.Octets.Size()
-	if l.Clock.Sleep(ctx, l.slot()) != nil || l.acquire(ctx, size) != nil {
+// admit waits for the sink's rate and octets, then delivers. holds is how many
+// holds there had been before the mail was claimed: if the sink was held since
+// then, the mail goes back to those that wait.
+func (l *lane) admit(ctx, work context.Context, c *spool.Claim, holds int) error {
+	size := min(c.Item.Octets.Size(), l.InFlight)
+	if l.Clock.Sleep(ctx, l.slot()) != nil || l.octets.Acquire(ctx, size) != nil {
 		l.spool.Release(c)
 		return nil
 	}
-	defer l.free(size)
-	return l.deliver(ctx, work, c)
+	defer l.octets.Release(size)
+	if !c.Probe && l.held() != holds {
+		l.spool.Release(c)
+		return nil
+	}
+	return l.deliver(ctx, work, c, holds)
+}
+
+// held counts the holds so far.
+func (l *lane) held() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.holds
 }
 
 // slot is how long to wait for the next beginning of a delivery.
@@ -95,36 +112,10 @@ func (l *lane) slot() time.Duration {
 	return wait
 }
 
-func (l *lane) acquire(ctx context.Context, n int64) error {
-	for {
-		l.mu.Lock()
-		if l.used == 0 || l.used+n <= l.InFlight {
-			l.used += n
-			l.mu.Unlock()
-			return nil
-		}
-		freed := l.freed
-		l.mu.Unlock()
-		select {
-		case <-freed:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-func (l *lane) free(n int64) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.used -= n
-	close(l.freed)
-	l.freed = make(chan struct{})
-}
-
 // deliver makes one attempt and records what it came to.
-func (l *lane) deliver(ctx, work context.Context, c *spool.Claim) error {
+func (l *lane) deliver(ctx, work context.Context, c *spool.Claim, holds int) error {
 	start := l.Clock.Now()
-	receipt, err := l.attempt(work, c)
+	receipt, reached, err := l.attempt(work, c)
 	if err != nil && work.Err() != nil {
 		l.spool.Release(c) // cut short by shutdown: it says nothing of mail or sink
 		return nil
@@ -135,15 +126,17 @@ func (l *lane) deliver(ctx, work context.Context, c *spool.Claim) error {
 		o = l.judge(c, a, err)
 	}
 	// A hold comes before the record, so that no other worker claims in between.
-	if err := l.hold(work, c, start, err); err != nil {
-		l.spool.Release(c)
-		return err
+	if reached {
+		if err := l.hold(work, c, holds, err); err != nil {
+			l.spool.Release(c)
+			return err
+		}
 	}
-	if err := l.record(ctx, work, c, o); err != nil {
+	if recorded, err := l.record(ctx, work, c, o); !recorded {
 		return err
 	}
 	l.settle(c, o)
-	if c.Probe && (err == nil || IsMailFault(err) || IsPermanent(err)) {
+	if reached && c.Probe && (err == nil || IsMailFault(err) || IsPermanent(err)) {
 		return l.resume(work)
 	}
 	return nil
@@ -168,46 +161,57 @@ func (l *lane) settle(c *spool.Claim, o spool.Outcome) {
 	l.observe(Event{Item: c.Item.ID, Mailbox: c.Item.Mailbox, Sink: l.name, Delivery: c.Delivery, Number: c.Attempts + 1, Outcome: o})
 }
 
-// attempt hands the mail to the sink. A sink that panics has failed for good.
-func (l *lane) attempt(work context.Context, c *spool.Claim) (r Receipt, err error) {
+// attempt hands the mail to the sink. reached is false where it failed before
+// the sink had a say. A sink that panics has failed for good.
+func (l *lane) attempt(work context.Context, c *spool.Claim) (r Receipt, reached bool, err error) {
 	defer func() {
 		if fault := recover(); fault != nil {
-			r, err = Receipt{}, Permanent(fmt.Errorf("a defect in the sink: %v", fault))
+			r, reached, err = Receipt{}, false, Permanent(fmt.Errorf("a defect in the sink: %v", fault))
 		}
 	}()
 	var f facts
 	if err := json.Unmarshal(c.Item.Facts, &f); err != nil {
-		return Receipt{}, Permanent(fmt.Errorf("reading the facts of the routing: %w", err))
+		return Receipt{}, false, Permanent(fmt.Errorf("reading the facts of the routing: %w", err))
 	}
 	if why := f.Failed[l.name]; why != "" && c.Attempts == 0 {
-		return Receipt{}, Permanent(errors.New(why)) // an operator's retry delivers it
+		return Receipt{}, false, Permanent(errors.New(why)) // an operator's retry delivers it
 	}
 	m, err := l.message(c.Item)
+	if errors.Is(err, errDefect) {
+		return Receipt{}, false, Permanent(err)
+	}
 	if err != nil {
-		return Receipt{}, fmt.Errorf("reading the mail from the store: %w", err)
+		return Receipt{}, false, fmt.Errorf("reading the mail from the store: %w", err)
 	}
 	limited, cancel := context.WithTimeout(work, l.Timeout)
 	defer cancel()
-	return l.Sink.Deliver(limited, &Delivery{
+	r, err = l.Sink.Deliver(limited, &Delivery{
 		ID: c.Delivery, Attempt: c.Attempts + 1, Timestamp: f.Timestamp, Origin: OriginOf(c.Item),
 		Part: c.Part, Message: m, Octets: c.Item.Octets,
 	})
+	return r, true, err
 }
 
 // record makes the outcome durable, trying again while the store may recover.
 // Failing that the claim is given back: the delivery comes again, with its id.
-func (l *lane) record(ctx, work context.Context, c *spool.Claim, o spool.Outcome) error {
+func (l *lane) record(ctx, work context.Context, c *spool.Claim, o spool.Outcome) (recorded bool, err error) {
 	for try := 1; ; try++ {
 		err := l.spool.Record(work, c.Item.ID, o)
 		if err == nil {
-			return nil
+			return true, nil
 		}
-		if try == recordTries || isFinal(err) || ctx.Err() != nil || errors.Is(err, spool.ErrUnknown) {
+		if errors.Is(err, spool.ErrUnknown) {
+			l.Logger.Warn("delivery was erased meanwhile", "item", c.Item.ID, "sink", l.name, "delivery", c.Delivery)
 			l.spool.Release(c)
-			return fmt.Errorf("record delivery %s: %w", c.Delivery, err)
+			return false, nil
 		}
-		if err := l.pause(ctx, "recording for "+l.name, err); err != nil {
-			return err
+		final := try == recordTries || isFinal(err) || work.Err() != nil
+		if !final {
+			err = l.pause(ctx, "recording for "+l.name, err)
+		}
+		if final || err != nil {
+			l.spool.Release(c)
+			return false, fmt.Errorf("record delivery %s: %w", c.Delivery, err)
 		}
 	}
 }

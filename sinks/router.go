@@ -18,6 +18,9 @@ type facts struct {
 	Failed    map[string]string `json:"failed,omitempty"` // by sink: why its condition could not be told
 }
 
+// errDefect is a panic over a mail: trying again cannot help.
+var errDefect = errors.New("a defect")
+
 // clip makes foreign text fit for a record.
 func clip(s string) string {
 	const most = 500
@@ -30,20 +33,20 @@ func clip(s string) string {
 // message is the parsed mail, parsed once for as long as the spool keeps the
 // item in memory.
 func (d *Dispatcher) message(i *spool.Item) (*parser.Message, error) {
-	m, err := i.Memoize(func() (any, error) { return parse(i, d.Limits) })
+	m, err := i.Memoize(func() (any, error) { return d.parseItem(i) })
 	if err != nil {
 		return nil, err
 	}
 	return m.(*parser.Message), nil
 }
 
-func parse(i *spool.Item, limits parser.Limits) (m *parser.Message, err error) {
+func (d *Dispatcher) parseItem(i *spool.Item) (m *parser.Message, err error) {
 	defer func() {
 		if fault := recover(); fault != nil {
-			m, err = nil, fmt.Errorf("a defect in the parser: %v", fault)
+			m, err = nil, fmt.Errorf("%w in the parser: %v", errDefect, fault)
 		}
 	}()
-	m, err = parser.Parse(i.Octets, i.Octets.Size(), limits)
+	m, err = d.parse(i.Octets, i.Octets.Size(), d.Limits)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +76,17 @@ func (d *Dispatcher) routeAll(ctx, work context.Context) error {
 // route decides and records where one mail goes. The item is held until the
 // record stands, so it is tried until then.
 func (d *Dispatcher) route(ctx, work context.Context, i *spool.Item) error {
-	r := d.decide(i)
+	r, err := d.decide(i)
+	for try := 1; err != nil; try++ {
+		if errors.Is(err, errDefect) || try == readTries {
+			r = spool.Routing{Quarantine: "the mail could not be read: " + clip(err.Error())}
+			break
+		}
+		if err := d.pause(ctx, "reading a mail", err); err != nil || ctx.Err() != nil {
+			return err // the next process routes it
+		}
+		r, err = d.decide(i)
+	}
 	e := Event{Item: i.ID, Mailbox: i.Mailbox, Routing: &r}
 	for {
 		err := d.spool.Route(work, e.Item, r)
@@ -95,21 +108,24 @@ func (d *Dispatcher) route(ctx, work context.Context, i *spool.Item) error {
 	}
 }
 
-// decide makes the routing of one mail.
-func (d *Dispatcher) decide(i *spool.Item) spool.Routing {
+// readTries is how often a mail is read for routing before it is quarantined.
+const readTries = 3
+
+// decide makes the routing of one mail. The error is that it could not be read.
+func (d *Dispatcher) decide(i *spool.Item) (spool.Routing, error) {
 	routes, ok := d.routes[i.Mailbox]
 	if !ok {
-		return spool.Routing{Quarantine: fmt.Sprintf("mailbox %s is no longer configured, so the mail has no routes", i.Mailbox)}
+		return spool.Routing{Quarantine: fmt.Sprintf("mailbox %s is no longer configured, so the mail has no routes", i.Mailbox)}, nil
 	}
 	m, err := d.message(i)
 	if err != nil {
-		return spool.Routing{Quarantine: "the mail could not be read from the store: " + clip(err.Error())}
+		return spool.Routing{}, err
 	}
 	to, failed := Evaluate(routes, m, OriginOf(i))
 	// Whole seconds are what the event shows.
 	f, err := json.Marshal(facts{Timestamp: d.Clock.Now().UTC().Truncate(time.Second), Failed: failed})
 	if err != nil {
-		return spool.Routing{Quarantine: "its facts cannot be written: " + clip(err.Error())}
+		return spool.Routing{}, fmt.Errorf("%w: its facts cannot be written: %w", errDefect, err)
 	}
-	return spool.Routing{To: Split(to, d.dest, m), Facts: f}
+	return spool.Routing{To: Split(to, d.dest, m), Facts: f}, nil
 }

@@ -108,7 +108,12 @@ func New[E any](functions ...Function[E]) *Language[E] {
 }
 
 // Compile checks and compiles the expression. Its error is an *Error.
-func (l *Language[E]) Compile(source string) (*Program[E], error) {
+func (l *Language[E]) Compile(source string) (_ *Program[E], err error) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			err = &Error{Message: fmt.Sprintf("a defect in the compiler of expressions: %v", fault)}
+		}
+	}()
 	if len(source) > MaxSource {
 		return nil, &Error{Message: fmt.Sprintf("the expression has %d octets; %d are the most", len(source), MaxSource)}
 	}

@@ -67,6 +67,9 @@ func (c *compiling) resolve(n ast.Node) ast.Node {
 			c.fail(n, "the function %s cannot be used in a condition", n.Name)
 		}
 		c.resolveAll(n.Arguments)
+		if (n.Name == "first" || n.Name == "last") && len(n.Arguments) != 1 {
+			c.fail(n, "%s wants one list", n.Name)
+		}
 		if _, literal := slices.Concat(n.Arguments, []ast.Node{nil})[0].(*ast.StringNode); n.Name == "timezone" && !literal {
 			c.fail(n, `timezone wants its name as a literal, as in timezone("Europe/Berlin")`)
 		}
