@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"sort"
 	"strings"
@@ -54,6 +55,8 @@ type top struct {
 	Listen  string        `config:"listen" doc:"address of health checks, metrics and the API; empty: off"`
 	Quota   Size          `config:"quota" doc:"what the store may take of the disk, as in 2GB or 500MiB; 0: no limit"`
 }
+
+var topType = reflect.TypeFor[top]()
 
 func (t *top) SetDefaults() {
 	t.Store, t.Retain, t.Listen = "sqlite:postferry.db", 7*day, "127.0.0.1:8425"

@@ -269,5 +269,6 @@ func (d *decoder) any(n *node, path string, f field) any {
 	if !ok || !n.plain || n.override || len(n.vars) > 0 {
 		return text
 	}
+	n.free = true
 	return plainValue(text)
 }

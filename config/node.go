@@ -53,6 +53,7 @@ type node struct {
 	secret   bool
 	raw      bool   // its key says that nothing in it is expanded
 	typed    bool   // decoded into a number or a boolean
+	free     bool   // decoded into whatever type it was written as
 	value    string // of a scalar, after expansion
 	vars     []string
 	answer   string   // the secret that the file or command it names gave

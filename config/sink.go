@@ -55,12 +55,16 @@ type Rate struct {
 	Per   time.Duration
 }
 
-// String is the form it is written in: "100/1m", or "" for no limit.
+// String is the form it is written in: "10/s", "100/15m", or "" for no limit.
 func (r Rate) String() string {
 	if r.Count == 0 {
 		return ""
 	}
-	return strconv.Itoa(r.Count) + "/" + FormatDuration(r.Per)
+	per := FormatDuration(r.Per)
+	if len(per) == 2 && per[0] == '1' {
+		per = per[1:]
+	}
+	return strconv.Itoa(r.Count) + "/" + per
 }
 
 // MarshalText gives the form UnmarshalText reads.
