@@ -1,12 +1,13 @@
 package imap
 
 import (
+	"cmp"
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 
 	"github.com/emersion/go-imap/v2"
@@ -34,6 +35,14 @@ func dialError(ctx context.Context, op string, err error) error {
 		e.Err, e.Hint, e.Cause = context.Cause(ctx), "", fetcher.Unreachable
 	}
 	return e
+}
+
+// unheard completes the error of a server that did not greet.
+func (s *Source) unheard(err error) error {
+	if e, ok := errors.AsType[*fetcher.Error](err); ok && e.Hint == "" && errors.Is(err, os.ErrDeadlineExceeded) {
+		e.Hint = s.o.Server.SilenceHint()
+	}
+	return err
 }
 
 // connectionError is the error of a session that is over. What ended it is what
@@ -95,8 +104,10 @@ func refused(err error) (code imap.ResponseCode, ok bool) {
 	return imap.ResponseCode(strings.ToUpper(string(said.Code))), true
 }
 
-// words are the server's, with the code as it stood on the wire.
-func words(said *imap.Error) string {
+// words are the server's, with the code as it stood on the wire, safe to show.
+func words(said *imap.Error) string { return dial.Printable(rawWords(said)) }
+
+func rawWords(said *imap.Error) string {
 	text := string(said.Type)
 	if said.Code != "" {
 		text += " [" + string(said.Code) + "]"
@@ -104,7 +115,7 @@ func words(said *imap.Error) string {
 	if said.Text != "" {
 		text += " " + said.Text
 	}
-	return dial.Printable(text)
+	return text
 }
 
 // refusedError is a NO, BAD or BYE with the server's words.
@@ -140,15 +151,8 @@ func grade(code imap.ResponseCode) (radius fetcher.Radius, hint string) {
 // signInError grades a refused sign-in. Without a code that says otherwise the
 // credentials were refused, and trying again soon gets accounts locked. A secret
 // that is repeated in the server's words is masked.
-func signInError(op string, said *imap.Error, secrets ...secret.Secret) error {
-	text := words(said)
-	for _, s := range secrets {
-		for _, form := range []string{s.Reveal(), base64.StdEncoding.EncodeToString([]byte(s.Reveal()))} {
-			if form != "" {
-				text = strings.ReplaceAll(text, form, secret.Masked)
-			}
-		}
-	}
+func signInError(op, host string, said *imap.Error, secrets ...secret.Secret) error {
+	text := dial.Printable(dial.NewHider(secrets...).Clean(rawWords(said)))
 	e := &fetcher.Error{Radius: fetcher.AccountRadius, Cause: fetcher.Refused, Op: op, Hint: signInHint}
 	code, _ := refused(said)
 	switch code {
@@ -164,6 +168,9 @@ func signInError(op string, said *imap.Error, secrets ...secret.Secret) error {
 		e.Hint = "the name and password are right, but may not be used for this mailbox"
 	case imap.ResponseCodePrivacyRequired:
 		e.Hint = "the server wants TLS; use imaps:// or leave insecure out"
+	}
+	if e.Cause == fetcher.Refused && e.Hint == signInHint {
+		e.Hint = cmp.Or(fetcher.SignInHint(host, text), signInHint)
 	}
 	if said.Type == imap.StatusResponseTypeBye {
 		e.Radius, e.Cause, e.Hint = fetcher.SessionRadius, fetcher.Temporary, ""

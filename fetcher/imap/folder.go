@@ -2,6 +2,7 @@ package imap
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -13,6 +14,10 @@ import (
 
 // maxFolders bounds how many names of boxes are kept.
 const maxFolders = 10_000
+
+// ErrNoFolder is in the chain of the error of a box that the account does not
+// have.
+var ErrNoFolder = errors.New("the account has no such folder")
 
 // notOpened explains why a box could not be opened: most often there is none of
 // that name.
@@ -31,7 +36,7 @@ func (x *session) notOpened(ctx context.Context, name string, err error) error {
 	}
 	e := &fetcher.Error{Radius: fetcher.SessionRadius, Cause: fetcher.Temporary, Op: "opening " + dial.Printable(name), Err: err}
 	if inner, ok := err.(*fetcher.Error); ok {
-		e.Err = fmt.Errorf("the account has no such folder: %w", inner.Err)
+		e.Err = fmt.Errorf("%w: %w", ErrNoFolder, inner.Err)
 	}
 	e.Hint = "folders names it; the account has " + dial.Printable(strings.Join(names[:min(len(names), 8)], ", "))
 	if best := nearest(name, names); best != "" {

@@ -1,6 +1,7 @@
 package imap
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +12,6 @@ import (
 	"github.com/postferry/postferry/fetcher"
 	"github.com/postferry/postferry/internal/dial"
 	"github.com/postferry/postferry/internal/sasl"
-	"github.com/postferry/postferry/internal/secret"
 )
 
 // signIn uses the best SASL mechanism the server offers, and LOGIN where it
@@ -33,6 +33,8 @@ func (x *session) signIn(ctx context.Context) error {
 		}
 		c.Token = token
 	}
+	record := dial.RecordOf(ctx)
+	record.Begin(dial.StepSignIn)
 	mechanisms := x.before.AuthMechanisms()
 	client, mechanism := sasl.Choose(mechanisms, c, o.Server.Mode != dial.Plain)
 	var err error
@@ -46,7 +48,10 @@ func (x *session) signIn(ctx context.Context) error {
 		return x.noMechanism(op, mechanisms)
 	}
 	if said, ok := errors.AsType[*imap.Error](err); ok {
-		return signInError(op, said, o.Password, c.Token, secret.New("\x00"+o.Username+"\x00"+o.Password.Reveal()))
+		return signInError(op, o.Server.Host, said, o.Password, c.Token)
+	}
+	if err == nil {
+		record.Said("signed in as %s by %s", o.Username, cmp.Or(mechanism, "LOGIN"))
 	}
 	return err
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -67,21 +68,28 @@ func (s *Source) Open(ctx context.Context) (fetcher.Session, error) {
 
 // begin reads the greeting and signs in.
 func (x *session) begin(ctx context.Context, op string) error {
+	record := dial.RecordOf(ctx)
+	if x.src.o.Server.Mode != dial.StartTLS {
+		record.Begin(dial.StepGreeting)
+	}
 	err := x.do(ctx, op, func() error { return x.client.WaitGreeting() })
 	if err != nil {
+		return x.src.unheard(err)
+	}
+	if x.client.State() == imap.ConnStateAuthenticated { // PREAUTH, RFC 3501 section 7.1.4
+		record.Begin(dial.StepSignIn)
+		record.Said("the server counts the connection as signed in (PREAUTH)")
+	} else if err := x.signIn(ctx); err != nil {
 		return err
 	}
-	if x.client.State() != imap.ConnStateAuthenticated { // PREAUTH, RFC 3501 section 7.1.4
-		if err := x.signIn(ctx); err != nil {
-			return err
-		}
-	}
+	record.Begin(dial.StepCapabilities)
 	if err := x.readCapabilities(ctx); err != nil {
 		return err
 	}
 	if err := x.introduce(ctx); err != nil {
 		return err
 	}
+	record.Offers(x.offers())
 	x.g.settled.Store(true)
 	return nil
 }
@@ -98,6 +106,16 @@ func (x *session) readCapabilities(ctx context.Context) error {
 		x.caps, err = x.client.Capability().Wait()
 		return err
 	})
+}
+
+// offers are the names of the capabilities, sorted.
+func (x *session) offers() []string {
+	var names []string
+	for c := range x.caps {
+		names = append(names, string(c))
+	}
+	slices.Sort(names)
+	return names
 }
 
 // introduce says who this is (RFC 2971). Some servers (163.com) open no box

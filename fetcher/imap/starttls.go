@@ -26,10 +26,12 @@ func (s *Source) startTLS(ctx context.Context, conn connection) error {
 	refuse := func(cause fetcher.Cause, hint, format string, args ...any) error {
 		return fetcher.Errorf(cause, op, hint, format, args...)
 	}
+	record := dial.RecordOf(ctx)
+	record.Begin(dial.StepGreeting)
 	r := bufio.NewReaderSize(conn, 4<<10)
 	greeting, err := clearLine(r)
 	if err != nil {
-		return endedBy(ctx, op, err)
+		return s.unheard(endedBy(ctx, op, err))
 	}
 	switch kind, text := statusOf(greeting); kind {
 	case "OK":
@@ -40,6 +42,7 @@ func (s *Source) startTLS(ctx context.Context, conn connection) error {
 	default:
 		return refuse(fetcher.Protocol, "check the port in server", "%q is no IMAP greeting", dial.Printable(greeting))
 	}
+	record.Begin(dial.StepTLS)
 	if _, err := conn.Write([]byte("S1 STARTTLS\r\n")); err != nil {
 		return endedBy(ctx, op, err)
 	}

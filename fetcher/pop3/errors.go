@@ -1,10 +1,12 @@
 package pop3
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/postferry/postferry/fetcher"
@@ -25,6 +27,14 @@ func dialError(ctx context.Context, op string, err error) error {
 		e.Err, e.Hint, e.Cause = context.Cause(ctx), "", fetcher.Unreachable
 	}
 	return e
+}
+
+// unheard completes the error of a server that did not greet.
+func (x *session) unheard(err error) error {
+	if e, ok := errors.AsType[*fetcher.Error](err); ok && e.Hint == "" && errors.Is(err, os.ErrDeadlineExceeded) {
+		e.Hint = x.src.o.Server.SilenceHint()
+	}
+	return err
 }
 
 // connError grades what ended a session.
@@ -80,15 +90,15 @@ func replyError(op string, refused *refusal) error {
 // credentials were refused (RFC 3206 section 4: only AUTH says so for certain, but
 // few servers send it), and trying again soon gets accounts locked. A password
 // that is repeated in the server's words is masked.
-func signInError(op string, refused *refusal, password secret.Secret) error {
-	text := refused.text
-	if p := password.Reveal(); p != "" {
-		text = strings.ReplaceAll(text, p, secret.Masked)
-	}
-	code := codeOf(text)
+func signInError(op, host string, refused *refusal, password secret.Secret) error {
+	text := dial.NewHider(password).Clean(refused.text)
+	code := codeOf(refused.text)
 	radius, cause, hint := grade(code)
 	if hint == "" {
 		radius, cause, hint = grade("AUTH")
+	}
+	if cause == fetcher.Refused {
+		hint = cmp.Or(fetcher.SignInHint(host, text), hint)
 	}
 	return &fetcher.Error{Radius: radius, Cause: cause, Op: op, Err: &refusal{text}, Hint: hint}
 }

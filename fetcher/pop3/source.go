@@ -61,13 +61,15 @@ func (x *session) begin(ctx context.Context, op string) error {
 		if err := x.startTLS(ctx); err != nil {
 			return err
 		}
+	} else {
+		dial.RecordOf(ctx).Begin(dial.StepGreeting)
 	}
 	err := x.do(ctx, op, func() (err error) {
 		x.client, err = pop3.New(pop3.Opt{Dialer: dialer{x.g}}).NewConn()
 		return err
 	})
 	if err != nil {
-		return err
+		return x.unheard(err)
 	}
 	if err := x.signIn(ctx); err != nil {
 		return err
@@ -79,10 +81,13 @@ func (x *session) begin(ctx context.Context, op string) error {
 // said in clear text is forgotten; the library is given a greeting of ours.
 func (x *session) startTLS(ctx context.Context) error {
 	op := "securing the connection to " + x.src.o.Server.Address()
+	record := dial.RecordOf(ctx)
+	record.Begin(dial.StepGreeting)
 	greet := func() error { return x.g.reply() }
 	if err := x.do(ctx, op, greet); err != nil {
-		return err
+		return x.unheard(err)
 	}
+	record.Begin(dial.StepTLS)
 	err := x.do(ctx, op, func() error {
 		x.g.expect(nil, 0)
 		if x.g.err != nil {
@@ -110,6 +115,8 @@ func (x *session) startTLS(ctx context.Context) error {
 // signIn sends USER and PASS (RFC 1939 section 7).
 func (x *session) signIn(ctx context.Context) error {
 	op := "signing in as " + printable(x.src.o.Username)
+	record := dial.RecordOf(ctx)
+	record.Begin(dial.StepSignIn)
 	err := x.do(ctx, op, func() error {
 		x.g.expect(nil, 0)
 		return x.client.User(x.src.o.Username)
@@ -121,8 +128,9 @@ func (x *session) signIn(ctx context.Context) error {
 		})
 	}
 	if refused, ok := errors.AsType[*refusal](err); ok {
-		return signInError(op, refused, x.src.o.Password)
+		return signInError(op, x.src.o.Server.Host, refused, x.src.o.Password)
 	}
+	record.Said("signed in as %s", x.src.o.Username)
 	return err
 }
 
@@ -130,8 +138,12 @@ func (x *session) signIn(ctx context.Context) error {
 // sign-in, since the list may change with it (RFC 2449 section 5); a server
 // without CAPA has none.
 func (x *session) capabilities(ctx context.Context) error {
+	record := dial.RecordOf(ctx)
+	record.Begin(dial.StepCapabilities)
+	var offered []string
 	err := x.do(ctx, "asking for the capabilities", func() error {
 		x.g.expect(func(line []byte) error {
+			offered = append(offered, string(line))
 			name, _, _ := strings.Cut(string(line), " ")
 			if strings.EqualFold(name, "PIPELINING") { // RFC 2449 section 6.6
 				x.pipelining = true
@@ -142,8 +154,10 @@ func (x *session) capabilities(ctx context.Context) error {
 		return err
 	})
 	if _, refused := errors.AsType[*refusal](err); refused {
+		record.Said("the server names none")
 		return nil
 	}
+	record.Offers(offered)
 	return err
 }
 

@@ -28,6 +28,7 @@ type Conn struct {
 	timeout time.Duration // of a handshake
 	tls     atomic.Pointer[tls.Conn]
 	config  *tls.Config // of tls
+	record  *Record     // nil: nothing is noted
 	once    sync.Once
 	closed  error
 }
@@ -61,6 +62,7 @@ func (c *Conn) Upgrade(ctx context.Context, config *tls.Config, buffered ...byte
 }
 
 func (c *Conn) handshake(ctx context.Context, config *tls.Config) error {
+	c.record.Begin(StepTLS)
 	client := tls.Client(c.wire, config)
 	if err := client.HandshakeContext(ctx); err != nil {
 		c.wire.Close()
@@ -68,12 +70,19 @@ func (c *Conn) handshake(ctx context.Context, config *tls.Config) error {
 	}
 	c.config = config
 	c.tls.Store(client)
+	c.record.secured(client.ConnectionState())
 	return nil
 }
 
 // Read implements net.Conn. With TLS 1.3 a server refuses a client certificate
 // only after the handshake; that alert is explained like those within it.
 func (c *Conn) Read(p []byte) (int, error) {
+	n, err := c.read(p)
+	c.record.received(p[:n])
+	return n, err
+}
+
+func (c *Conn) read(p []byte) (int, error) {
 	t := c.tls.Load()
 	if t == nil {
 		return c.wire.Read(p)
@@ -87,6 +96,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 
 // Write implements net.Conn.
 func (c *Conn) Write(p []byte) (int, error) {
+	c.record.sent(p)
 	if t := c.tls.Load(); t != nil {
 		return t.Write(p)
 	}

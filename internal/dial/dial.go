@@ -56,11 +56,15 @@ func (d *Dialer) Dial(ctx context.Context) (*Conn, error) {
 	}
 	dialling, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	raw, err := new(net.Dialer).DialContext(dialling, "tcp", d.Server.Address())
+	record := RecordOf(ctx)
+	record.dialling(d.Server)
+	raw, err := new(net.Dialer).DialContext(record.watch(dialling, d.Server), "tcp", d.Server.Address())
 	if err != nil {
 		return nil, connectError(d.Server, timeout, err)
 	}
+	record.Said("connected to %s", raw.RemoteAddr())
 	c := newConn(raw, d.Server, timeout, d.Limits)
+	c.record = record
 	if d.Server.Mode != Implicit {
 		return c, nil
 	}

@@ -1,6 +1,7 @@
 package dial
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -47,6 +48,15 @@ func Untrusted(err error) bool {
 	return !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, context.Canceled)
 }
 
+const (
+	resolverHint  = "this machine's name server does not answer; check /etc/resolv.conf and the network"
+	silentTLSHint = "the server accepted the connection and then said nothing; check the port, and that it expects TLS there"
+)
+
+func silentPortHint(timeout time.Duration) string {
+	return fmt.Sprintf("nothing answered within %s; check host and port in server, and the firewalls in between", timeout)
+}
+
 // connectError grades a failure to resolve or connect.
 func connectError(s Server, timeout time.Duration, err error) error {
 	e := &Error{Stage: "tcp", Err: fmt.Errorf("connecting to %s: %w", s.Address(), err)}
@@ -55,12 +65,12 @@ func connectError(s Server, timeout time.Duration, err error) error {
 	case errors.Is(err, context.Canceled):
 	case errors.As(err, &dns):
 		e.Stage, e.Err = "dns", fmt.Errorf("looking up %s: %w", s.Host, err)
-		e.Hint = "this machine's name server does not answer; check /etc/resolv.conf and the network"
+		e.Hint = resolverHint
 		if dns.IsNotFound {
 			e.Hint = "check the host name in server"
 		}
 	case e.Timeout():
-		e.Hint = fmt.Sprintf("nothing answered within %s; check host and port in server, and the firewalls in between", timeout)
+		e.Hint = silentPortHint(timeout)
 	case errors.Is(err, syscall.ECONNREFUSED):
 		e.Hint = "nothing listens there; check the port in server and that the mail server runs"
 	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH):
@@ -85,9 +95,11 @@ func handshakeError(s Server, config *tls.Config, err error) error {
 	case errors.Is(err, errPin):
 		e.Hint = "if the server changed its key on purpose, put the new hash in tls.pin_sha256"
 	case errors.As(err, &authority):
-		e.Hint = "the certificate's issuer is not trusted here; if this is your own CA name it in tls.ca_file"
+		e.Hint = authorityHint(authority.Cert)
 	case errors.As(err, &name):
 		e.Hint = nameHint(name)
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired && time.Now().Before(invalid.Cert.NotBefore):
+		e.Hint = "the certificate is not valid yet; set the clock of this machine, or have the certificate issued anew"
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		e.Hint = "renew the server's certificate, or set the clock of this machine"
 	case errors.As(err, &header):
@@ -95,13 +107,22 @@ func handshakeError(s Server, config *tls.Config, err error) error {
 	case isAlert(err):
 		e.Hint = alertHint(err, config)
 	case e.Timeout():
-		e.Hint = "the server accepted the connection and then said nothing; check the port, and that it expects TLS there"
+		e.Hint = silentTLSHint
 	case strings.Contains(err.Error(), "protocol version"):
 		e.Hint = "the server offers only TLS versions that are no longer safe; have it upgraded"
 	default:
 		e.Hint = "check that the server expects TLS on this port"
 	}
 	return e
+}
+
+// authorityHint tells a certificate that vouches for itself from one by an
+// issuer nobody here knows.
+func authorityHint(c *x509.Certificate) string {
+	if c != nil && bytes.Equal(c.RawIssuer, c.RawSubject) {
+		return "the certificate is self-signed; if it is yours, name it in tls.ca_file"
+	}
+	return "the certificate's issuer is not trusted here; if this is your own CA name it in tls.ca_file"
 }
 
 // nameHint says which names the certificate does hold; a hostile certificate
