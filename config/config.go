@@ -3,11 +3,11 @@ package config
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
-	"sort"
 	"strings"
 	"time"
 
@@ -267,27 +267,28 @@ func (c *Config) dangling() Errors {
 // mailbox took.
 func (c *Config) Finish() error {
 	var errs Errors
-	taken, known := map[string]bool{}, map[string]bool{}
+	known, all := map[string]bool{}, true
 	for _, m := range c.Mailboxes {
+		if !m.Section.ofKind() {
+			all = false
+			continue
+		}
 		errs = flatten(errs, m.Section.Finish())
 		for _, key := range m.Section.keys {
 			known[key] = true
 		}
 	}
 	for _, s := range c.Sinks {
-		errs = flatten(errs, s.Section.Finish())
+		if s.Section.ofKind() {
+			errs = flatten(errs, s.Section.Finish())
+		}
 	}
-	if c.defaults == nil || len(c.Mailboxes) == 0 {
+	if c.defaults == nil || len(c.Mailboxes) == 0 || !all {
 		return errs.result()
 	}
-	var keys []string
-	for key := range known {
-		keys = append(keys, key)
-		taken[key] = true
-	}
-	sort.Strings(keys)
+	keys := slices.Sorted(maps.Keys(known))
 	for _, e := range c.defaults.entries {
-		if !taken[e.key] {
+		if !known[e.key] {
 			errs = append(errs, &Error{File: e.pos.file, Line: e.pos.line, Path: join("defaults", e.key),
 				Err: fmt.Errorf("no mailbox knows the key%s", hint(e.key, keys))})
 		}

@@ -14,6 +14,8 @@ type Section struct {
 	path string
 	node *node
 	keys []string // claimed by a Decode
+
+	decodes int // 1: by Load; 2: by its kind too
 }
 
 func newSection(env *environment, path string, n *node) *Section {
@@ -40,6 +42,7 @@ func (s *Section) Decode(v any) error {
 	if target.Kind() != reflect.Pointer || target.IsNil() || target.Elem().Kind() != reflect.Struct {
 		panic(fmt.Sprintf("config: Section.Decode wants a pointer to a struct, not %T", v))
 	}
+	s.decodes++
 	d := &decoder{env: s.env}
 	setDefaults(target.Elem())
 	d.fields(s.node, s.path, target.Elem(), false)
@@ -49,6 +52,10 @@ func (s *Section) Decode(v any) error {
 	d.validate(s.node, s.path, target.Elem(), 0)
 	return d.errs.result()
 }
+
+// ofKind reports whether a kind has decoded the section. If none has, its type
+// is wrong, which was said, and what its keys are is not known.
+func (s *Section) ofKind() bool { return s.decodes >= 2 }
 
 // Finish reports the keys that no Decode has claimed. A key that came from
 // `defaults:` is no error here, since another kind of mailbox may want it; see
