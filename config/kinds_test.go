@@ -77,6 +77,8 @@ func load(paths []string, o config.Options) (read, error) {
 		case scheme == "imap" || scheme == "imaps":
 			r.imap[m.Name] = &imapKeys{}
 			errs = append(errs, m.Section.Decode(r.imap[m.Name]))
+		case scheme == "pop3" || scheme == "pop3s":
+			errs = append(errs, m.Section.Decode(&pop3Keys{}))
 		case found:
 			errs = append(errs, m.Section.OneOf("server", scheme, []string{"imap", "imaps", "pop3", "pop3s"}))
 		}
