@@ -22,10 +22,8 @@ const (
 	DefaultCommand    = 5 * time.Minute
 	DefaultIdleRenew  = 9 * time.Minute
 	DefaultIdleReply  = 30 * time.Second
+	DefaultAskEvery   = 30 * time.Second
 )
-
-// noopEvery is how often a server without IDLE is asked for news.
-const noopEvery = 30 * time.Second
 
 // logoutWait is how long Close waits for the server's goodbye.
 const logoutWait = 2 * time.Second
@@ -58,6 +56,7 @@ type Options struct {
 	Command        time.Duration // longest command other than the retrieval of mails; 0 is DefaultCommand
 	IdleRenew      time.Duration // longest Wait; 0 is DefaultIdleRenew
 	IdleReply      time.Duration // longest wait for the ends of IDLE; 0 is DefaultIdleReply
+	AskEvery       time.Duration // between the NOOPs to a server without IDLE; 0 is DefaultAskEvery
 
 	Logger *slog.Logger // nil: nothing is logged
 	Clock  clock.Clock  // for Search.Since; nil is clock.System
@@ -102,6 +101,7 @@ func (o *Options) defaults() {
 	}{
 		{&o.Silence, DefaultSilence}, {&o.Command, DefaultCommand},
 		{&o.IdleRenew, DefaultIdleRenew}, {&o.IdleReply, DefaultIdleReply},
+		{&o.AskEvery, DefaultAskEvery},
 	} {
 		if *d.value <= 0 {
 			*d.value = d.standard

@@ -89,6 +89,10 @@ func (x *session) stream(ctx context.Context, op string, total time.Duration, se
 	if failed != nil {
 		return nil, failed
 	}
+	if err == nil && ctx.Err() != nil { // it ended as the last octets came
+		x.g.fail(context.Cause(ctx))
+		err = x.connectionError(op, nil)
+	}
 	if err == nil && declined != nil && lasts(declined) {
 		err = refusedError(op, declined)
 	}

@@ -71,7 +71,7 @@ func (x *session) idle(ctx context.Context, limit <-chan time.Time) error {
 // ask waits with NOOP, in answer to which the server says what is new (RFC 3501
 // section 6.1.2).
 func (x *session) ask(ctx context.Context, limit <-chan time.Time) error {
-	tick := time.NewTicker(noopEvery)
+	tick := time.NewTicker(x.src.o.AskEvery)
 	defer tick.Stop()
 	for {
 		if x.heardNews() {

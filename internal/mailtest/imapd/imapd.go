@@ -201,7 +201,7 @@ func (x *session) serve() {
 			return
 		}
 		text = strings.TrimRight(text, "\r\n")
-		if first, rest, spaced := strings.Cut(text, " "); spaced && !x.inExchange(line) {
+		if first, rest, spaced := strings.Cut(text, " "); spaced && !continues(reply.Octets) {
 			tag, line = first, rest
 		} else {
 			line = text // DONE, or the octets of a SASL exchange
@@ -212,9 +212,18 @@ func (x *session) serve() {
 	}
 }
 
-// inExchange reports whether what follows line is no command.
-func (x *session) inExchange(line string) bool {
-	return line == "IDLE" || strings.HasPrefix(line, "AUTHENTICATE") && strings.Count(line, " ") == 1
+// continues reports whether an answer asks for more and is not at its end, so that
+// what follows is no command.
+func continues(octets string) (more bool) {
+	for line := range strings.Lines(octets) {
+		switch line[0] {
+		case '+':
+			more = true
+		case '$':
+			more = false
+		}
+	}
+	return more
 }
 
 func (x *session) scripted(line string) (Reply, bool) {

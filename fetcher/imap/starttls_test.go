@@ -1,0 +1,241 @@
+package imap
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/postferry/postferry/fetcher"
+	"github.com/postferry/postferry/internal/dial"
+	"github.com/postferry/postferry/internal/localca"
+	"github.com/postferry/postferry/internal/mailtest/imapd"
+)
+
+// tap keeps what goes over the wire, below TLS.
+type tap struct {
+	net.Conn
+	mu   *sync.Mutex
+	wire *bytes.Buffer
+}
+
+func (t tap) Read(p []byte) (int, error) {
+	n, err := t.Conn.Read(p)
+	t.note(p[:n])
+	return n, err
+}
+
+func (t tap) Write(p []byte) (int, error) {
+	t.note(p)
+	return t.Conn.Write(p)
+}
+
+func (t tap) note(p []byte) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.wire.Write(p)
+}
+
+// proxy passes connections on to addr and keeps their octets.
+func proxy(t *testing.T, addr string) (port string, wire func() []byte) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mu, buf := &sync.Mutex{}, &bytes.Buffer{}
+	var work sync.WaitGroup
+	t.Cleanup(func() { l.Close(); work.Wait() })
+	work.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			up, err := net.Dial("tcp", addr)
+			if err != nil {
+				c.Close()
+				continue
+			}
+			from := tap{c, mu, buf}
+			work.Go(func() { defer up.Close(); copyAll(up, from) })
+			work.Go(func() { defer c.Close(); copyAll(from, up) })
+		}
+	})
+	_, port, _ = net.SplitHostPort(l.Addr().String())
+	return port, func() []byte {
+		mu.Lock()
+		defer mu.Unlock()
+		return bytes.Clone(buf.Bytes())
+	}
+}
+
+func copyAll(to, from net.Conn) {
+	b := make([]byte, 4096)
+	for {
+		n, err := from.Read(b)
+		if n > 0 {
+			if _, err := to.Write(b[:n]); err != nil {
+				return
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// certificate is one for 127.0.0.1, and the file that makes it trusted.
+func certificate(t *testing.T) (*tls.Config, string) {
+	t.Helper()
+	ca, err := localca.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := tls.X509KeyPair(ca.CertPEM, ca.KeyPEM)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(file, ca.PEM, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{cert}}, file
+}
+
+// secrets are the forms in which credentials would show on the wire.
+func secrets() []string {
+	plain := "\x00ada\x00" + canary
+	return []string{
+		canary, "ada", "LOGIN ", "AUTHENTICATE",
+		base64.StdEncoding.EncodeToString([]byte(canary)), base64.StdEncoding.EncodeToString([]byte(plain)),
+	}
+}
+
+func TestNoSecretGoesInClearText(t *testing.T) {
+	config, ca := certificate(t)
+	expired, _ := certificate(t) // of an authority that is not trusted
+	for _, test := range []struct {
+		fact   string
+		tls    *tls.Config
+		script imapd.Script
+		says   string // of the error; "" if there is none
+		cause  fetcher.Cause
+	}{
+		{"all is well", config, nil, "", 0},
+		{"STARTTLS refused by NO", nil, imapd.Script{"STARTTLS": imapd.Say("$ NO no\r\n")}, "refuses STARTTLS", fetcher.Untrusted},
+		{"STARTTLS refused by BAD", nil, nil, "refuses STARTTLS", fetcher.Untrusted},
+		{"STARTTLS answered by BYE", nil, imapd.Script{"STARTTLS": imapd.Cut("* BYE no\r\n")}, "EOF", fetcher.Unreachable},
+		{"capability stripped", nil, imapd.Script{"": imapd.Say("* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] ready\r\n")}, "refuses STARTTLS", fetcher.Untrusted},
+		{"PREAUTH", config, imapd.Script{"": imapd.Say("* PREAUTH welcome\r\n")}, "before TLS", fetcher.Untrusted},
+		{"preauth in lower case", config, imapd.Script{"": imapd.Say("* preauth welcome\r\n")}, "before TLS", fetcher.Untrusted},
+		{"BYE", config, imapd.Script{"": imapd.Cut("* BYE no\r\n")}, "BYE no", fetcher.Temporary},
+		{"octets after the OK", config, imapd.Script{"STARTTLS": imapd.Say("$ OK\r\n* CAPABILITY IMAP4rev1\r\n")}, "in clear text", fetcher.Untrusted},
+		{"a tagged line after the OK", config, imapd.Script{"STARTTLS": imapd.Say("$ OK\r\nT1 OK\r\n")}, "in clear text", fetcher.Untrusted},
+		{"OK and no TLS", config, imapd.Script{"STARTTLS": imapd.Cut("$ OK\r\n")}, "TLS with", fetcher.Untrusted},
+		{"untagged without an end", config, imapd.Script{"STARTTLS": imapd.Endless("", "* OK wait\r\n")}, "no answer to STARTTLS", fetcher.Protocol},
+		{"a line without an end", config, imapd.Script{"STARTTLS": imapd.Endless("* OK", "x")}, "more than 4096 octets", fetcher.Protocol},
+		{"a foreign tag", config, imapd.Script{"STARTTLS": imapd.Cut("S2 OK\r\n")}, "EOF", fetcher.Unreachable},
+		{"another protocol", config, imapd.Script{"": imapd.Say("+OK ready\r\n")}, "no IMAP greeting", fetcher.Protocol},
+		{"an authority that is not trusted", expired, nil, "TLS with", fetcher.Untrusted},
+		{"capabilities before TLS are forgotten", config, imapd.Script{"": imapd.Say("* OK [CAPABILITY IMAP4rev1 AUTH=XFOO LOGINDISABLED] ready\r\n")}, "", 0},
+	} {
+		t.Run(test.fact, func(t *testing.T) {
+			s := imapd.Start(t, imapd.Options{TLS: test.tls, Script: test.script}, two...)
+			port, wire := proxy(t, net.JoinHostPort(s.Host, s.Port))
+			whole, err := visit(t.Context(), client(t, s, dial.StartTLS, func(o *Options) { o.Server.Port, o.TLS.CAFile = port, ca }))
+			if test.says == "" {
+				if err != nil || len(whole) != 2 {
+					t.Errorf("%d mails, error %v", len(whole), err)
+				}
+			} else {
+				if err == nil {
+					t.Fatal("no error")
+				}
+				wantError(t, err, fetcher.SessionRadius, test.cause, test.says)
+			}
+			seen := wire()
+			for _, secret := range secrets() {
+				if bytes.Contains(seen, []byte(secret)) {
+					t.Errorf("%q went in clear text", secret)
+				}
+			}
+			if !bytes.Contains(seen, []byte("STARTTLS")) && test.says == "" {
+				t.Error("the proxy saw nothing")
+			}
+		})
+	}
+}
+
+func TestTheSearchForSecretsFindsThemInPlainText(t *testing.T) {
+	s := imapd.Start(t, imapd.Options{}, two...)
+	port, wire := proxy(t, net.JoinHostPort(s.Host, s.Port))
+	if _, err := visit(t.Context(), client(t, s, dial.Plain, func(o *Options) { o.Server.Port = port })); err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, secret := range secrets() {
+		if bytes.Contains(wire(), []byte(secret)) {
+			found++
+		}
+	}
+	if found == 0 {
+		t.Error("nothing was found where it is")
+	}
+}
+
+func TestAPreauthenticatedSessionIsUsed(t *testing.T) {
+	s := imapd.Start(t, imapd.Options{Script: imapd.Script{"": imapd.Say("* PREAUTH welcome\r\n")}}, two...)
+	if whole, err := visit(t.Context(), client(t, s, dial.Plain, nil)); err != nil || len(whole) != 2 {
+		t.Errorf("%d mails, error %v", len(whole), err)
+	}
+	for _, c := range s.Commands() {
+		if strings.HasPrefix(c, "AUTHENTICATE") || strings.HasPrefix(c, "LOGIN") {
+			t.Errorf("%s was sent", c)
+		}
+	}
+}
+
+func TestTheWayOfSigningIn(t *testing.T) {
+	for _, test := range []struct {
+		fact, caps, command string
+		says                string
+	}{
+		{"SASL with its initial response", "IMAP4rev1 AUTH=PLAIN SASL-IR", "AUTHENTICATE PLAIN AGFkYQBodW50ZXIyLWNhbmFyeQ==", ""},
+		{"SASL without", "IMAP4rev1 AUTH=PLAIN", "AUTHENTICATE PLAIN", ""},
+		{"LOGIN where there is no SASL", "IMAP4rev1", `LOGIN "ada" "` + canary + `"`, ""},
+		{"LOGIN beside mechanisms that are unknown", "IMAP4rev1 AUTH=GSSAPI", `LOGIN "ada" "` + canary + `"`, ""},
+		{"LOGINDISABLED is respected", "IMAP4rev1 LOGINDISABLED", "", "it offers none"},
+		{"LOGINDISABLED beside unknown mechanisms", "IMAP4rev1 LOGINDISABLED AUTH=XFOO", "", "it offers XFOO"},
+	} {
+		t.Run(test.fact, func(t *testing.T) {
+			s := imapd.Start(t, imapd.Options{Caps: test.caps}, two...)
+			x, err := client(t, s, dial.Plain, nil).Open(context.Background())
+			if test.says != "" {
+				if err == nil {
+					t.Fatal("no error")
+				}
+				wantError(t, err, fetcher.AccountRadius, fetcher.Refused, test.says)
+			} else if err != nil {
+				t.Fatal(err)
+			} else {
+				x.Close()
+			}
+			var sent []string
+			for _, c := range s.Commands() {
+				if strings.HasPrefix(c, "AUTHENTICATE") || strings.HasPrefix(c, "LOGIN") {
+					sent = append(sent, c)
+				}
+			}
+			if got := strings.Join(sent, "; "); got != test.command {
+				t.Errorf("sent %q, want %q", got, test.command)
+			}
+		})
+	}
+}
