@@ -33,6 +33,9 @@ type committer struct {
 // that kept it from being stored. An op that has been picked up is waited for
 // even if ctx ends: its outcome is never unknown.
 func (s *Spool) commit(ctx context.Context, op Op, octets int64, apply func()) error {
+	if s.reading {
+		return ErrReadOnly
+	}
 	r := &request{op: op, octets: octets, apply: apply, done: make(chan struct{})}
 	if !s.commits.add(r) {
 		return s.ending()
@@ -144,6 +147,9 @@ func (s *Spool) commitBatch(ctx context.Context, batch []*request) {
 	if err == nil {
 		s.mu.Lock()
 		for _, r := range batch {
+			if c, ok := r.op.(interface{ Charging() *Charged }); ok {
+				s.charge(c.Charging().Charges)
+			}
 			if r.apply != nil {
 				r.apply()
 			}

@@ -200,6 +200,14 @@ var (
 	ErrUnknown = errors.New("no such mail or delivery in the store")
 	ErrRouted  = errors.New("the mail is routed already")
 	ErrLarge   = errors.New("the mail is larger than the spool takes")
+	// ErrErased is for mail whose octets are in the store no more.
+	ErrErased = errors.New("the mail's octets were erased")
+	// ErrReadOnly is for changes asked of a store that was opened for reading.
+	ErrReadOnly = errors.New("the store was opened for reading only")
+	// ErrFull is temporary: nothing was stored and nothing lost, and the same call
+	// succeeds once there is room. It is a *FullError where the quota says so, and
+	// otherwise wraps what the disk said.
+	ErrFull = errors.New("the store is full")
 	// ErrFenced is the end of this process's use of the store: the disk failed to
 	// make something durable, and what it says from then on cannot be believed.
 	ErrFenced = errors.New("the store is fenced after a failed sync; check the disk, then restart postferry")
@@ -229,6 +237,10 @@ type API interface {
 	Reconcile(ctx context.Context, box BoxKey, uids []string, complete bool, cursor string) (fresh []string, first bool, err error)
 	// Cursor is what the last Reconcile of the box stored; "" before.
 	Cursor(ctx context.Context, box BoxKey) (string, error)
+	// Admit tells whether the mailbox's mail may be taken now: nil, or a *FullError
+	// (ErrFull) where the mailbox feeds what fills the store. Take gives the same
+	// error, so Admit only saves retrieving mail that would be refused.
+	Admit(mailbox string) error
 	// Skip makes UIDs known without taking them: the baseline of a first run.
 	// It also records that the box has its baseline, even with no UIDs.
 	Skip(ctx context.Context, box BoxKey, uids []string) error
@@ -275,8 +287,16 @@ type API interface {
 	// held beyond until do not count, so sinks that no longer exist are to be held.
 	Drain(ctx context.Context, until time.Time) error
 
-	// Both and the operator:
+	// Both and the operator (inspect.go, requeue.go, forget.go):
 	Status(ctx context.Context) (Status, error)
+	List(ctx context.Context, f Filter) (Page, error)
+	Show(ctx context.Context, t Target) (*Mail, error)
+	Octets(ctx context.Context, id ID) (*Octets, error)
+	Retry(ctx context.Context, targets ...Target) (int, error)
+	Replay(ctx context.Context, targets ...Target) (int, error)
+	Drop(ctx context.Context, targets ...Target) (int, error)
+	Forget(ctx context.Context, items ...ID) (int, error)
+	ForgetAddress(ctx context.Context, address string) ([]ID, error)
 	Close() error
 }
 
@@ -284,6 +304,9 @@ type API interface {
 type Status struct {
 	Store     string          `json:"store"`     // what it is and where, no secrets
 	Settings  []string        `json:"settings"`  // as read back: journal_mode=wal, synchronous=2 …
+	Quota     int64           `json:"quota"`     // octets the store may keep; 0 is no limit
+	Octets    int64           `json:"octets"`    // of mail not delivered in full
+	Retained  int64           `json:"retained"`  // octets of delivered mail kept for replay
 	Mailboxes []MailboxStatus `json:"mailboxes"` // by name
 	Sinks     []SinkStatus    `json:"sinks"`     // by name
 }
@@ -299,6 +322,8 @@ type MailboxStatus struct {
 	Unrouted    int        `json:"unrouted"`    //
 	Quarantined int        `json:"quarantined"` //
 	Settlements int        `json:"settlements"` // owed to the server
+	Octets      int64      `json:"octets"`      // of mail not delivered in full
+	Full        string     `json:"full"`        // why nothing is taken now; "" where it is
 }
 
 // SinkStatus counts one sink's deliveries.
@@ -308,6 +333,7 @@ type SinkStatus struct {
 	Deferred  int        `json:"deferred"`
 	Delivered int        `json:"delivered"`
 	Dead      int        `json:"dead"`
+	Octets    int64      `json:"octets"`  // of mail it has not accepted
 	Held      string     `json:"held"`    // the reason, "" if it is not held
 	ProbeAt   *time.Time `json:"probeAt"` //
 }

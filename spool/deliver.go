@@ -58,8 +58,13 @@ func (s *Spool) claim(ctx context.Context, q *queue, probe bool) (*Claim, error)
 	}
 	item, err := s.load(ctx, d.entry)
 	if err != nil {
+		s.doubt(err)
 		s.unclaim(d)
-		q.add(d)
+		if d.gone {
+			s.window.unref(d.entry)
+		} else {
+			q.add(d)
+		}
 		s.window.release(d.entry)
 		return nil, fmt.Errorf("read mail %d back: %w", d.Item, err)
 	}
@@ -201,7 +206,11 @@ func (s *Spool) Release(c *Claim) {
 		return
 	}
 	s.unclaim(d)
-	s.queue(d.Sink).add(d)
+	if d.gone {
+		s.window.unref(d.entry)
+	} else {
+		s.queue(d.Sink).add(d)
+	}
 	s.unhold(d)
 }
 

@@ -83,7 +83,7 @@ func (s *Spool) Reconcile(ctx context.Context, box BoxKey, uids []string, comple
 	defer s.calls.Done()
 	b, err := s.store.Box(ctx, box)
 	if err == nil {
-		fresh, err = s.reconcile(ctx, box, uids, complete, cursor)
+		fresh, err = s.reconcile(ctx, box, uids, complete, cursor, b.Cursor)
 	}
 	if err != nil {
 		return nil, false, fmt.Errorf("reconcile the listing of %s: %w", box.Box, err)
@@ -102,7 +102,7 @@ type merge struct {
 	missing int  // lacked since now
 }
 
-func (s *Spool) reconcile(ctx context.Context, box BoxKey, uids []string, complete bool, cursor string) ([]string, error) {
+func (s *Spool) reconcile(ctx context.Context, box BoxKey, uids []string, complete bool, cursor, was string) ([]string, error) {
 	m := newMerge(uids, s.now(), complete)
 	for after := ""; ; {
 		rows, err := s.store.Ledger(ctx, box, after, ledgerPage)
@@ -115,12 +115,14 @@ func (s *Spool) reconcile(ctx context.Context, box BoxKey, uids []string, comple
 		}
 		last := len(rows) < ledgerPage
 		if last {
-			op.Cursor = &cursor
+			if cursor != was {
+				op.Cursor = &cursor
+			}
 			op.Reset = m.present == 0 && m.missing > 0 && len(uids) > 0
 		} else {
 			after = rows[len(rows)-1].UID
 		}
-		if last || len(op.Back)+len(op.Gone)+len(op.Forget) > 0 {
+		if op.Cursor != nil || op.Reset || len(op.Back)+len(op.Gone)+len(op.Forget) > 0 {
 			if err := s.commit(ctx, op, 0, nil); err != nil {
 				return nil, err
 			}

@@ -3,7 +3,8 @@ package spool
 import "time"
 
 // Op is one operation of a batch: a *TakeOp, *RouteOp, *RecordOp, *SettledOp,
-// *LedgerOp, *BindOp, *HoldOp, *ListedOp or *PurgeOp. At is the time it happens
+// *LedgerOp, *BindOp, *HoldOp, *ListedOp, *PurgeOp, *RequeueOp, *DropOp or
+// *ForgetOp. At is the time it happens
 // at. The fields below "result" are set by Store.Commit.
 type Op interface{ operation() }
 
@@ -18,7 +19,26 @@ type TakeOp struct {
 	Known   bool // it is not new: ID is the mail's that is here already
 	Ordinal int
 	Settle  Due // the settlement that Policy.Taken created
+	Charged
 }
+
+// Charge is a change of the octets that are kept of a mailbox's mail.
+type Charge struct {
+	Mailbox  string
+	Kept     int64  // of mail not delivered in full
+	Loose    int64  // of those, of mail no sink has: not routed yet, unrouted, quarantined
+	Retained int64  // of mail delivered in full
+	Sink     string // whose Waiting it is
+	Waiting  int64  // of mail the sink has not accepted
+}
+
+// Charged is the part of a result that tells how an operation changed what is
+// kept.
+type Charged struct{ Charges []Charge }
+
+// Charging is c itself: what a Store finds in an operation by asking for an
+// interface{ Charging() *Charged }.
+func (c *Charged) Charging() *Charged { return c }
 
 // Due names a mailbox that has new settlements and when the first is due; the
 // zero value says that there is none.
@@ -37,6 +57,7 @@ type RouteOp struct {
 
 	// result
 	Err error // ErrUnknown, ErrRouted
+	Charged
 }
 
 // RecordOp records an attempt. Where it leaves the mail without an open delivery
@@ -52,6 +73,7 @@ type RecordOp struct {
 	// result
 	Err    error // ErrUnknown: no such open delivery
 	Settle Due
+	Charged
 }
 
 // SettledOp marks settlements as confirmed by the server; ids that are not owed
@@ -72,6 +94,9 @@ type LedgerOp struct {
 	Baseline bool     // the box has its baseline from now on
 	Cursor   *string  // stored unless nil
 	Reset    bool     // a listing lacked every UID: what is gone since At was renumbered
+
+	// result
+	Charged
 }
 
 // BindOp says which mailbox a box belongs to.
@@ -95,13 +120,55 @@ type ListedOp struct {
 }
 
 // PurgeOp erases the octets of at most Limit mails that were delivered in full
-// before Before.
+// before Before, those first that were delivered first.
 type PurgeOp struct {
 	Before time.Time
 	Limit  int
 
 	// result
 	Erased int
+	Charged
+}
+
+// RequeueOp makes ended deliveries pending again, due at At, with the ids they
+// have: of each target the dead ones, or, with Delivered, those delivered. With
+// Delivered a mail that is unrouted or quarantined waits for routing again. A
+// settlement that a dead delivery left and that was not carried out is withdrawn.
+// A mail's settlement for having been delivered is never created twice.
+type RequeueOp struct {
+	Targets   []Target
+	Delivered bool
+	At        time.Time
+
+	// result
+	Ready    []Ready
+	Rerouted []ID
+	Errs     []error // of each target: nil, ErrUnknown, ErrErased
+	Charged
+}
+
+// DropOp removes the targets' dead deliveries. A mail that is left with none
+// open is kept from then on as a delivered one is; no settlement follows.
+type DropOp struct {
+	Targets []Target
+	At      time.Time
+
+	// result
+	Dropped int
+	Errs    []error // of each target: nil, ErrUnknown
+	Charged
+}
+
+// ForgetOp erases the mails' octets and every row that holds something of their
+// content. Their UIDs stay known, and settlements already owed stay owed.
+type ForgetOp struct {
+	Items []ID
+	At    time.Time
+
+	// result
+	Forgotten []ID
+	Ended     []Ready // deliveries that were open
+	Charged
 }
 
 func (*TakeOp) operation()    {}
@@ -113,3 +180,6 @@ func (*BindOp) operation()    {}
 func (*HoldOp) operation()    {}
 func (*ListedOp) operation()  {}
 func (*PurgeOp) operation()   {}
+func (*RequeueOp) operation() {}
+func (*DropOp) operation()    {}
+func (*ForgetOp) operation()  {}

@@ -35,6 +35,7 @@ type delivery struct {
 	entry     *entry
 	probe     bool
 	recording bool
+	gone      bool // forgotten while it was claimed
 }
 
 // refill is what happened while the store was asked for more.
@@ -121,6 +122,7 @@ func (q *queue) fill(ctx context.Context) error {
 	r := q.refill
 	q.refill = nil
 	if err != nil {
+		q.s.doubt(err)
 		for _, d := range r.added {
 			q.s.window.unref(d.entry)
 		}

@@ -26,10 +26,10 @@ type routing struct {
 // offer gives a mail just taken to Next from memory, if there is room. Needs mu.
 func (s *Spool) offer(i *Item) {
 	r := &s.routing
-	if !r.more && !s.window.room(i.Octets.Size()) {
+	if !r.more && !s.window.room(i.Octets) {
 		s.shrink()
 	}
-	if r.more || !s.window.room(i.Octets.Size()) {
+	if r.more || !s.window.room(i.Octets) {
 		r.more = true
 		r.stored++
 		_ = i.Octets.Close() // the store has them
@@ -110,9 +110,15 @@ func (s *Spool) readUnrouted(ctx context.Context) error {
 	r.loading = false
 	r.waiters.wake() // whoever waited for this reading
 	if err != nil {
+		s.doubt(err)
 		return fmt.Errorf("read mail back for routing: %w", err)
 	}
 	for _, i := range items {
+		if e := s.window.entries[i.ID]; e != nil && (e.waiting || e.handed) {
+			_ = i.Octets.Close() // read once more for one that was routed again
+			r.last = max(r.last, i.ID)
+			continue
+		}
 		s.enqueue(i)
 	}
 	if len(items) == 0 && r.stored == stored {
@@ -168,10 +174,11 @@ func (s *Spool) identity(ctx context.Context, id ID) (*Item, error) {
 
 // routed makes the deliveries claimable. Needs mu.
 func (s *Spool) routed(op *RouteOp) {
-	if op.Err != nil {
+	e := s.window.get(op.ID)
+	if op.Err != nil { // another routed it, or it is not there any more
+		s.unroute(e)
 		return
 	}
-	e := s.window.get(op.ID)
 	if e.item != nil {
 		e.item.Facts = op.Facts
 	}
@@ -182,6 +189,11 @@ func (s *Spool) routed(op *RouteOp) {
 			Sink: to.Sink, Delivery: op.Deliveries[i],
 		}})
 	}
+	s.unroute(e)
+}
+
+// unroute ends the entry's wait for routing. Needs mu.
+func (s *Spool) unroute(e *entry) {
 	if e.waiting {
 		e.waiting = false
 		e.refs--
@@ -196,5 +208,5 @@ func (s *Spool) routed(op *RouteOp) {
 	if s.window.used > s.window.limit {
 		s.shrink()
 	}
-	s.changed(op.ID)
+	s.changed(e.id)
 }

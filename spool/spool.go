@@ -2,6 +2,7 @@ package spool
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -16,8 +17,18 @@ type Options struct {
 	Window  int64         // octets of waiting mail kept in memory; 16 MiB
 	Largest int64         // octets of the largest mail taken; 256 MiB
 	Retain  time.Duration // delivered mail is kept for replay this long; 0: not at all
-	Clock   clock.Clock   // the system's
-	Logger  *slog.Logger  // none
+	// Quota is how many octets of mail the store keeps at most; 0 is no limit. Mail
+	// kept for replay gives way first, the oldest before its time. Beyond that a
+	// sink's share is what is free: once the mail that a sink has not accepted takes
+	// more than is left of the quota, mail of the mailboxes that feed the sink is
+	// refused (ErrFull) until the sink accepts or an operator drops some, while the
+	// others have the rest. So one broken sink takes half of the quota, two a third
+	// each. In the same way a mailbox is refused whose mail no route matches. What is
+	// refused stays on the server; nothing is deleted to make room.
+	Quota    int64
+	ReadOnly bool         // for a store that was opened for reading: changes are ErrReadOnly
+	Clock    clock.Clock  // the system's
+	Logger   *slog.Logger // none
 }
 
 const (
@@ -33,6 +44,8 @@ type Spool struct {
 	log     *slog.Logger
 	largest int64
 	retain  time.Duration
+	quota   int64
+	reading bool
 	root    context.Context // ends with Close; owned goroutines sleep in it
 	cancel  context.CancelFunc
 	owned   sync.WaitGroup // the committer and the purger
@@ -50,6 +63,8 @@ type Spool struct {
 	settled map[string]*waiters  // by mailbox: told of new settlements
 	moved   map[ID]*waiters      // told of a change to a mail
 	drained waiters              // told when claims or routing end
+	pressed waiters              // the purger: told when the quota is passed
+	usage   usage
 }
 
 var _ API = (*Spool)(nil)
@@ -70,7 +85,7 @@ func Open(ctx context.Context, store Store, o Options) (*Spool, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Spool{
-		store: store, clock: o.Clock, log: o.Logger, largest: o.Largest, retain: o.Retain,
+		store: store, clock: o.Clock, log: o.Logger, largest: o.Largest, retain: o.Retain, quota: o.Quota, reading: o.ReadOnly,
 		ended:   make(chan struct{}),
 		window:  window{limit: o.Window, entries: map[ID]*entry{}},
 		queues:  map[string]*queue{},
@@ -84,7 +99,9 @@ func Open(ctx context.Context, store Store, o Options) (*Spool, error) {
 	s.root, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	s.commits.wake = make(chan struct{}, 1)
 	s.owned.Go(s.commitAll)
-	s.owned.Go(s.purgeAll)
+	if !s.reading {
+		s.owned.Go(s.purgeAll)
+	}
 	return s, nil
 }
 
@@ -98,8 +115,13 @@ func (s *Spool) recall(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	kept, err := s.store.Usage(ctx)
+	if err != nil {
+		return err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.usage.add(kept)
 	s.routing.more = b.Unrouted
 	for sink := range b.Sinks {
 		s.queue(sink).beyond = &Key{}
@@ -120,12 +142,14 @@ func (s *Spool) Status(ctx context.Context) (Status, error) {
 	if err != nil {
 		return Status{}, fmt.Errorf("read the store's status: %w", err)
 	}
+	s.sayFull(&st)
 	return st, nil
 }
 
 // Close waits for the changes that are under way and for every call to return,
-// and closes the store. Calls that wait return ErrClosed; claims not recorded are
-// due again in the next process.
+// and closes the store. Calls that wait for the spool return ErrClosed; a Stage
+// returns when its reader does. Claims not recorded are due again in the next
+// process.
 func (s *Spool) Close() error {
 	var err error
 	s.closing.Do(func() {
@@ -148,11 +172,24 @@ func (s *Spool) Close() error {
 func (s *Spool) end(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.endLocked(err)
+}
+
+func (s *Spool) endLocked(err error) {
 	if s.err != nil {
 		return
 	}
 	s.err = err
 	close(s.ended)
+}
+
+// doubt fences the spool where reading shows that the disk cannot be believed.
+// Needs mu.
+func (s *Spool) doubt(err error) {
+	if errors.Is(err, ErrFenced) && s.err == nil {
+		s.log.Error("store fenced", "error", err)
+		s.endLocked(err)
+	}
 }
 
 // enter counts a call that Close waits for; the caller ends it with calls.Done.

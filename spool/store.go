@@ -49,6 +49,13 @@ type Store interface {
 	Holds(ctx context.Context) ([]Hold, error)
 	// Status reads counts that are kept up with each commit, not counted.
 	Status(ctx context.Context) (Status, error)
+	// Usage reads what is kept, in the same way: a Charge for each mailbox and for
+	// each sink it feeds.
+	Usage(ctx context.Context) ([]Charge, error)
+	// List reads mails that pass the filter, the last taken first. Limit is set.
+	List(ctx context.Context, f Filter) (Page, error)
+	// Show reads all there is of a mail; ErrUnknown where there is none.
+	Show(ctx context.Context, t Target) (*Mail, error)
 	// Close waits for calls that run and lets go of the store.
 	Close() error
 }

@@ -92,6 +92,10 @@ func (s *Spool) Take(ctx context.Context, m Taken) (ID, error) {
 		return 0, err
 	}
 	defer s.calls.Done()
+	if err := s.admit(m.Mailbox, m.Octets.Size()); err != nil {
+		_ = m.Octets.Close()
+		return 0, fmt.Errorf("take a mail: %w", err)
+	}
 	m.ReceivedAt = stamp(m.ReceivedAt)
 	if len(m.Flags) == 0 {
 		m.Flags = nil

@@ -33,14 +33,16 @@ func (w *window) get(id ID) *entry {
 	return e
 }
 
-// room tells whether a mail of that size may come in.
-func (w *window) room(size int64) bool { return w.used+weigh(size) <= w.limit }
+// room tells whether a mail may come in.
+func (w *window) room(o *Octets) bool { return w.used+weigh(o) <= w.limit }
 
-func weigh(size int64) int64 { return size + overhead }
+// weigh is what a mail costs in memory. One that is in a file costs a descriptor,
+// and what its Memo holds of it; it is weighed as the largest that is not.
+func weigh(o *Octets) int64 { return min(o.Size(), InRow) + overhead }
 
 // load puts the mail into the entry.
 func (w *window) load(e *entry, i *Item) {
-	e.item, e.weight = i, weigh(i.Octets.Size())
+	e.item, e.weight = i, weigh(i.Octets)
 	if e.held == 0 {
 		w.used += e.weight
 	}

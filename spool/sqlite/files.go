@@ -10,7 +10,9 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 
+	"github.com/postferry/postferry/internal/failpoint"
 	"github.com/postferry/postferry/spool"
 )
 
@@ -24,13 +26,13 @@ type files struct{ dir string }
 
 // Stage implements spool.Store.
 func (s *Store) Stage() (spool.Staging, error) {
-	if err := os.MkdirAll(s.files.dir, 0o700); err != nil {
-		return nil, err
+	if s.conn == nil {
+		return nil, spool.ErrReadOnly
 	}
 	name := staging + rand.Text()
 	f, err := os.OpenFile(filepath.Join(s.files.dir, name), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, err
+		return nil, full(err)
 	}
 	return &stagingFile{file: &file{dir: s.files.dir, name: name, f: f}}, nil
 }
@@ -41,14 +43,19 @@ type stagingFile struct {
 	synced bool
 }
 
-func (s *stagingFile) Write(p []byte) (int, error) { return s.file.f.Write(p) }
+func (s *stagingFile) Write(p []byte) (int, error) {
+	failpoint.Hit("spool.stage.write")
+	n, err := s.file.f.Write(p)
+	return n, full(err)
+}
 
 // Sync implements spool.Staging.
 func (s *stagingFile) Sync() (spool.File, error) {
+	failpoint.Hit("spool.stage.fsync.before")
 	if err := s.file.f.Sync(); err != nil {
-		// What the kernel did with the pages after a failed sync is not known.
-		return nil, fmt.Errorf("%w: %w", spool.ErrFenced, err)
+		return nil, unsynced(err)
 	}
+	failpoint.Hit("spool.stage.fsync.after")
 	s.synced = true
 	return s.file, nil
 }
@@ -92,9 +99,11 @@ func (f *file) adopt() error {
 		return nil
 	}
 	name := lasting + strings.TrimPrefix(f.name, staging)
+	failpoint.Hit("spool.rename.before")
 	if err := os.Rename(filepath.Join(f.dir, f.name), filepath.Join(f.dir, name)); err != nil {
-		return err
+		return full(err)
 	}
+	failpoint.Hit("spool.rename.after")
 	f.name, f.kept = name, true
 	return nil
 }
@@ -126,9 +135,11 @@ func (s *Store) adopt(ops []spool.Op) error {
 	if !adopted {
 		return nil
 	}
+	failpoint.Hit("spool.folder.fsync.before")
 	if err := syncDir(s.files.dir); err != nil {
-		return fmt.Errorf("%w: %w", spool.ErrFenced, err)
+		return unsynced(err)
 	}
+	failpoint.Hit("spool.folder.fsync.after")
 	return nil
 }
 
@@ -146,9 +157,24 @@ func disown(o *spool.Octets) {
 	}
 }
 
-func (s *Store) openFile(name string) (spool.File, error) {
+// openFile opens the file of a stored mail. One that is not there, or not whole,
+// is found out when it is read, so that a mail whose octets were lost on the disk
+// keeps no other waiting.
+func (s *Store) openFile(name string, size int64) (spool.File, error) {
 	f, err := os.Open(filepath.Join(s.files.dir, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return lost{fmt.Errorf("the mail's octets are not beside the store any more: %w", err)}, nil
+	}
 	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && info.Size() != size {
+		_ = f.Close() // nothing was written through it
+		return lost{fmt.Errorf("%s has %d octets, and the mail %d", f.Name(), info.Size(), size)}, nil
+	}
+	if err != nil {
+		_ = f.Close() // the error that matters is Stat's
 		return nil, err
 	}
 	return &file{dir: s.files.dir, name: name, f: f, kept: true}, nil
@@ -158,16 +184,15 @@ func (s *Store) openFile(name string) (spool.File, error) {
 // the store is opened next.
 func (s *Store) remove(names []string) {
 	for _, name := range names {
+		failpoint.Hit("spool.unlink.before")
 		_ = os.Remove(filepath.Join(s.files.dir, name))
+		failpoint.Hit("spool.unlink.after")
 	}
 }
 
 // sweep removes what a crash left: files no row names.
 func (s *Store) sweep(ctx context.Context) error {
 	entries, err := os.ReadDir(s.files.dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
 	if err != nil {
 		return err
 	}
@@ -177,9 +202,9 @@ func (s *Store) sweep(ctx context.Context) error {
 			continue // not ours
 		}
 		var named bool
-		err := s.writer.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM items WHERE file = ? AND erased = 0)", name).Scan(&named)
+		err := s.writer.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM items WHERE file = ? AND file <> '' AND erased = 0)", name).Scan(&named)
 		if err != nil {
-			return grade(err)
+			return err
 		}
 		if !named {
 			if err := os.Remove(filepath.Join(s.files.dir, name)); err != nil {
@@ -188,6 +213,29 @@ func (s *Store) sweep(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// lost is the file of a mail that cannot be read.
+type lost struct{ err error }
+
+func (l lost) ReadAt([]byte, int64) (int, error) { return 0, l.err }
+func (l lost) Close() error                      { return nil }
+
+// full marks the errors of a disk that is full, or whose user may have no more.
+func full(err error) error {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return fmt.Errorf("%w: %w", spool.ErrFull, err)
+	}
+	return err
+}
+
+// unsynced is the error of a failed sync. What the kernel did with the pages is
+// not known, unless it never had room for them.
+func unsynced(err error) error {
+	if full := full(err); errors.Is(full, spool.ErrFull) {
+		return full
+	}
+	return fmt.Errorf("%w: %w", spool.ErrFenced, err)
 }
 
 func syncDir(dir string) error {

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"errors"
 	"slices"
@@ -21,7 +22,7 @@ func (s *Store) Item(ctx context.Context, id spool.ID) (*spool.Item, error) {
 		err = spool.ErrUnknown
 	}
 	if err != nil {
-		return nil, grade(err)
+		return nil, s.grade(err)
 	}
 	return items[0], nil
 }
@@ -29,7 +30,7 @@ func (s *Store) Item(ctx context.Context, id spool.ID) (*spool.Item, error) {
 // Unrouted implements spool.Store.
 func (s *Store) Unrouted(ctx context.Context, after spool.ID, limit int, octets int64) ([]*spool.Item, error) {
 	items, err := s.items(ctx, max(octets, 1), "SELECT "+itemColumns+" WHERE i.route = 0 AND i.id > ? ORDER BY i.id LIMIT ?", int64(after), limit)
-	return items, grade(err)
+	return items, s.grade(err)
 }
 
 // items reads mails, no more after the first than fit in octets unless that is 0.
@@ -80,12 +81,16 @@ func (s *Store) item(rows *sql.Rows) (*spool.Item, error) {
 	i.SHA256 = [32]byte(sum)
 	i.ReceivedAt, i.TakenAt, i.Flags, i.Facts = fromUnix(received), fromUnix(taken), splitFlags(flags), facts
 	var f spool.File
-	if name != "" {
-		if f, err = s.openFile(name); err != nil {
+	octets := slices.Clone(data)
+	switch {
+	case name != "":
+		if f, err = s.openFile(name, size); err != nil {
 			return nil, err
 		}
+	case sha256.Sum256(octets) != i.SHA256 || int64(len(octets)) != size:
+		f = lost{errors.New("the octets in the store are not those of the mail, or were erased")}
 	}
-	i.Octets = spool.StoredOctets(size, i.SHA256, slices.Clone(data), f)
+	i.Octets = spool.StoredOctets(size, i.SHA256, octets, f)
 	return &i, nil
 }
 
@@ -94,12 +99,12 @@ func (s *Store) Open(ctx context.Context, sink string, from spool.Key, limit int
 	rows, err := s.reader.QueryContext(ctx, `SELECT item, part, id, due, attempts, first FROM deliveries
 		WHERE state < 2 AND sink = ? AND (due, item, part) >= (?, ?, ?) ORDER BY due, item, part LIMIT ?`,
 		sink, unix(from.Due), int64(from.Item), from.Part, limit)
-	return readyRows(sink, rows, err)
+	return s.readyRows(sink, rows, err)
 }
 
-func readyRows(sink string, rows *sql.Rows, err error) ([]spool.Ready, error) {
+func (s *Store) readyRows(sink string, rows *sql.Rows, err error) ([]spool.Ready, error) {
 	if err != nil {
-		return nil, grade(err)
+		return nil, s.grade(err)
 	}
 	defer rows.Close()
 	var all []spool.Ready
@@ -107,12 +112,12 @@ func readyRows(sink string, rows *sql.Rows, err error) ([]spool.Ready, error) {
 		r := spool.Ready{Sink: sink}
 		var due, first int64
 		if err := rows.Scan(&r.Item, &r.Part, &r.Delivery, &due, &r.Attempts, &first); err != nil {
-			return nil, grade(err)
+			return nil, s.grade(err)
 		}
 		r.Due, r.First = fromUnix(due), fromUnix(first)
 		all = append(all, r)
 	}
-	return all, grade(rows.Err())
+	return all, s.grade(rows.Err())
 }
 
 // Owed implements spool.Store.
@@ -123,47 +128,47 @@ func (s *Store) Owed(ctx context.Context, id spool.ID) (spool.Owed, error) {
 		return spool.Owed{}, spool.ErrUnknown
 	}
 	if err != nil {
-		return spool.Owed{}, grade(err)
+		return spool.Owed{}, s.grade(err)
 	}
 	o := spool.Owed{Unrouted: state == unrouted}
 	rows, err := s.reader.QueryContext(ctx, "SELECT sink, part, id, due, attempts, first FROM deliveries WHERE item = ? AND state < 2", int64(id))
 	if err != nil {
-		return o, grade(err)
+		return o, s.grade(err)
 	}
 	defer rows.Close()
 	for rows.Next() {
 		r := spool.Ready{Key: spool.Key{Item: id}}
 		var due, first int64
 		if err := rows.Scan(&r.Sink, &r.Part, &r.Delivery, &due, &r.Attempts, &first); err != nil {
-			return o, grade(err)
+			return o, s.grade(err)
 		}
 		r.Due, r.First = fromUnix(due), fromUnix(first)
 		o.Deliveries = append(o.Deliveries, r)
 	}
-	return o, grade(rows.Err())
+	return o, s.grade(rows.Err())
 }
 
 // Backlog implements spool.Store.
 func (s *Store) Backlog(ctx context.Context) (spool.Backlog, error) {
 	b := spool.Backlog{Sinks: map[string]time.Time{}}
 	if err := s.reader.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM items WHERE route = 0)").Scan(&b.Unrouted); err != nil {
-		return b, grade(err)
+		return b, s.grade(err)
 	}
 	rows, err := s.reader.QueryContext(ctx, `SELECT name, due FROM (SELECT name,
 		(SELECT due FROM deliveries WHERE state < 2 AND sink = name ORDER BY due LIMIT 1) AS due FROM sinks) WHERE due IS NOT NULL`)
 	if err != nil {
-		return b, grade(err)
+		return b, s.grade(err)
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var sink string
 		var due int64
 		if err := rows.Scan(&sink, &due); err != nil {
-			return b, grade(err)
+			return b, s.grade(err)
 		}
 		b.Sinks[sink] = fromUnix(due)
 	}
-	return b, grade(rows.Err())
+	return b, s.grade(rows.Err())
 }
 
 // Box implements spool.Store.
@@ -173,7 +178,7 @@ func (s *Store) Box(ctx context.Context, box spool.BoxKey) (spool.Box, error) {
 	if errors.Is(err, sql.ErrNoRows) {
 		err = nil
 	}
-	return b, grade(err)
+	return b, s.grade(err)
 }
 
 // Ledger implements spool.Store.
@@ -181,7 +186,7 @@ func (s *Store) Ledger(ctx context.Context, box spool.BoxKey, after string, limi
 	rows, err := s.reader.QueryContext(ctx, `SELECT uid, gone FROM ledger
 		WHERE box = (SELECT id FROM boxes WHERE account = ? AND box = ?) AND uid > ? ORDER BY uid LIMIT ?`, box.Account, box.Box, after, limit)
 	if err != nil {
-		return nil, grade(err)
+		return nil, s.grade(err)
 	}
 	defer rows.Close()
 	var all []spool.Known
@@ -189,12 +194,12 @@ func (s *Store) Ledger(ctx context.Context, box spool.BoxKey, after string, limi
 		var k spool.Known
 		var gone int64
 		if err := rows.Scan(&k.UID, &gone); err != nil {
-			return nil, grade(err)
+			return nil, s.grade(err)
 		}
 		k.Gone = fromUnix(gone)
 		all = append(all, k)
 	}
-	return all, grade(rows.Err())
+	return all, s.grade(rows.Err())
 }
 
 // Settlements implements spool.Store.
@@ -203,7 +208,7 @@ func (s *Store) Settlements(ctx context.Context, mailbox string, by time.Time, l
 		FROM settlements s JOIN items i ON i.id = s.item JOIN boxes x ON x.id = i.box
 		WHERE s.mailbox = ? AND s.due <= ? ORDER BY s.due, s.id LIMIT ?`, mailbox, unix(by), limit)
 	if err != nil {
-		return nil, grade(err)
+		return nil, s.grade(err)
 	}
 	defer rows.Close()
 	var all []spool.Settlement
@@ -211,14 +216,14 @@ func (s *Store) Settlements(ctx context.Context, mailbox string, by time.Time, l
 		m := spool.Settlement{Mailbox: mailbox}
 		var action string
 		if err := rows.Scan(&m.ID, &m.Item, &action, &m.Account, &m.Box, &m.UID); err != nil {
-			return nil, grade(err)
+			return nil, s.grade(err)
 		}
 		if m.Action, err = spool.ParseAction(action); err != nil {
 			return nil, err
 		}
 		all = append(all, m)
 	}
-	return all, grade(rows.Err())
+	return all, s.grade(rows.Err())
 }
 
 // NextSettlement implements spool.Store.
@@ -228,14 +233,14 @@ func (s *Store) NextSettlement(ctx context.Context, mailbox string) (time.Time, 
 	if errors.Is(err, sql.ErrNoRows) {
 		return time.Time{}, nil
 	}
-	return fromUnix(due), grade(err)
+	return fromUnix(due), s.grade(err)
 }
 
 // Holds implements spool.Store.
 func (s *Store) Holds(ctx context.Context) ([]spool.Hold, error) {
 	rows, err := s.reader.QueryContext(ctx, "SELECT sink, probe, reason FROM holds ORDER BY sink")
 	if err != nil {
-		return nil, grade(err)
+		return nil, s.grade(err)
 	}
 	defer rows.Close()
 	var all []spool.Hold
@@ -243,12 +248,12 @@ func (s *Store) Holds(ctx context.Context) ([]spool.Hold, error) {
 		var h spool.Hold
 		var probe int64
 		if err := rows.Scan(&h.Sink, &probe, &h.Reason); err != nil {
-			return nil, grade(err)
+			return nil, s.grade(err)
 		}
 		h.ProbeAt = fromUnix(probe)
 		all = append(all, h)
 	}
-	return all, grade(rows.Err())
+	return all, s.grade(rows.Err())
 }
 
 // Status implements spool.Store.
@@ -276,8 +281,9 @@ func (s *Store) Status(ctx context.Context) (spool.Status, error) {
 		})
 	}
 	if err == nil {
-		err = s.scan(ctx, `SELECT s.name, s.pending, s.deferred, s.delivered, s.dead, coalesce(h.reason, ''), coalesce(h.probe, 0)
-			FROM sinks s LEFT JOIN holds h ON h.sink = s.name ORDER BY s.name`, func(rows *sql.Rows) error {
+		err = s.scan(ctx, `SELECT coalesce(s.name, h.sink) AS sink, coalesce(s.pending, 0), coalesce(s.deferred, 0), coalesce(s.delivered, 0), coalesce(s.dead, 0),
+				coalesce(h.reason, ''), coalesce(h.probe, 0)
+			FROM sinks s FULL JOIN holds h ON h.sink = s.name ORDER BY sink`, func(rows *sql.Rows) error {
 			var k spool.SinkStatus
 			var probe int64
 			err := rows.Scan(&k.Sink, &k.Pending, &k.Deferred, &k.Delivered, &k.Dead, &k.Held, &probe)
@@ -290,11 +296,27 @@ func (s *Store) Status(ctx context.Context) (spool.Status, error) {
 		st.Mailboxes = append(st.Mailboxes, *m)
 	}
 	slices.SortFunc(st.Mailboxes, func(a, b spool.MailboxStatus) int { return strings.Compare(a.Mailbox, b.Mailbox) })
-	return st, grade(err)
+	return st, s.grade(err)
+}
+
+// Usage implements spool.Store.
+func (s *Store) Usage(ctx context.Context) ([]spool.Charge, error) {
+	var all []spool.Charge
+	err := s.scan(ctx, "SELECT name, kept, loose, retained, '', 0 FROM mailboxes UNION ALL SELECT mailbox, 0, 0, 0, sink, waiting FROM feeds", func(rows *sql.Rows) error {
+		var c spool.Charge
+		err := rows.Scan(&c.Mailbox, &c.Kept, &c.Loose, &c.Retained, &c.Sink, &c.Waiting)
+		all = append(all, c)
+		return err
+	})
+	return all, s.grade(err)
 }
 
 func (s *Store) scan(ctx context.Context, query string, row func(*sql.Rows) error) error {
-	rows, err := s.reader.QueryContext(ctx, query)
+	return s.scanArgs(ctx, query, nil, row)
+}
+
+func (s *Store) scanArgs(ctx context.Context, query string, args []any, row func(*sql.Rows) error) error {
+	rows, err := s.reader.QueryContext(ctx, query, args...)
 	if err != nil {
 		return err
 	}

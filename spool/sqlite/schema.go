@@ -36,7 +36,9 @@ CREATE TABLE ledger (
 
 -- The mails. uid is the one it was taken under, current the one it has now.
 -- route: 0 waits for routing, 1 routed, 2 no route matched, 3 quarantined.
--- open and dead count deliveries; ended is when the last of them ended.
+-- open and dead count deliveries; ended is when the last of them ended. fate
+-- tells which settlements were created: 1 those for a dead mail, 2 those for a
+-- delivered one. A forgotten mail is here only so that it stays known.
 CREATE TABLE items (
 	id       INTEGER PRIMARY KEY AUTOINCREMENT,
 	mailbox  TEXT NOT NULL,
@@ -63,11 +65,15 @@ CREATE TABLE items (
 	delay    INTEGER NOT NULL,
 	early    INTEGER NOT NULL,
 	failed   TEXT NOT NULL,
-	actions  TEXT NOT NULL DEFAULT ''
+	actions  TEXT NOT NULL DEFAULT '',
+	fate     INTEGER NOT NULL DEFAULT 0,
+	forgotten INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX items_octets ON items (account, sha256);
 CREATE INDEX items_unrouted ON items (id) WHERE route = 0;
 CREATE INDEX items_retained ON items (ended) WHERE ended > 0 AND dead = 0 AND erased = 0;
+CREATE INDEX items_dead ON items (id) WHERE dead > 0;
+CREATE INDEX items_files ON items (file) WHERE file <> '' AND erased = 0;
 
 CREATE TABLE octets (
 	item INTEGER PRIMARY KEY,
@@ -87,6 +93,7 @@ CREATE TABLE deliveries (
 	PRIMARY KEY (item, sink, part)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX deliveries_open ON deliveries (sink, due, item, part) WHERE state < 2;
+CREATE INDEX deliveries_dead ON deliveries (id) WHERE state = 3;
 
 CREATE TABLE attempts (
 	item     INTEGER NOT NULL,
@@ -107,7 +114,8 @@ CREATE TABLE settlements (
 	item    INTEGER NOT NULL,
 	mailbox TEXT NOT NULL,
 	action  TEXT NOT NULL,
-	due     INTEGER NOT NULL
+	due     INTEGER NOT NULL,
+	failed  INTEGER NOT NULL -- 1: for a dead mail
 ) STRICT;
 CREATE INDEX settlements_due ON settlements (mailbox, due, id);
 CREATE INDEX settlements_item ON settlements (item);
@@ -126,8 +134,19 @@ CREATE TABLE mailboxes (
 	toroute     INTEGER NOT NULL DEFAULT 0,
 	unrouted    INTEGER NOT NULL DEFAULT 0,
 	quarantined INTEGER NOT NULL DEFAULT 0,
-	settlements INTEGER NOT NULL DEFAULT 0
+	settlements INTEGER NOT NULL DEFAULT 0,
+	kept        INTEGER NOT NULL DEFAULT 0, -- octets, as in spool.Charge
+	loose       INTEGER NOT NULL DEFAULT 0,
+	retained    INTEGER NOT NULL DEFAULT 0
 ) STRICT;
+
+-- The octets of each mailbox's mail that a sink has not accepted.
+CREATE TABLE feeds (
+	mailbox TEXT NOT NULL,
+	sink    TEXT NOT NULL,
+	waiting INTEGER NOT NULL,
+	PRIMARY KEY (mailbox, sink)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE sinks (
 	name      TEXT PRIMARY KEY,
@@ -138,14 +157,23 @@ CREATE TABLE sinks (
 ) STRICT;
 `}
 
-// migrate brings the schema up to date; fresh is true where there was none.
-func migrate(ctx context.Context, db *sql.DB) (fresh bool, err error) {
-	var version int
+// schemaVersion is 0 where there is no schema; a newer one than is known here is
+// an error.
+func schemaVersion(ctx context.Context, db *sql.DB) (version int, err error) {
 	if err := db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
-		return false, err
+		return 0, err
 	}
 	if version > len(migrations) {
-		return false, fmt.Errorf("%w: its version is %d, and this one knows %d", spool.ErrNewer, version, len(migrations))
+		return version, fmt.Errorf("%w: its version is %d, and this one knows %d", spool.ErrNewer, version, len(migrations))
+	}
+	return version, nil
+}
+
+// migrate brings the schema up to date; fresh is true where there was none.
+func migrate(ctx context.Context, db *sql.DB) (fresh bool, err error) {
+	version, err := schemaVersion(ctx, db)
+	if err != nil {
+		return false, err
 	}
 	for v := version; v < len(migrations); v++ {
 		tx, err := db.BeginTx(ctx, nil)

@@ -5,10 +5,12 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	driver "modernc.org/sqlite"
@@ -25,20 +27,29 @@ type Store struct {
 	path     string
 	lock     *os.File
 	writer   *sql.DB
+	conn     *sql.Conn // the writer's one connection; nil in a store opened for reading
 	reader   *sql.DB
 	w        statements
 	files    files
 	boxes    map[spool.BoxKey]int64 // ids, of boxes seen; the writer's
 	settings []string
 	fresh    bool
-	erased   int // mails erased since the last vacuum; the writer's
+	fenced   atomic.Bool
+	erased   int  // mails erased since pages were last given back; the writer's
+	scrub    bool // mails were forgotten that may be in the log still; the writer's
 }
 
 var _ spool.Store = (*Store)(nil)
 
 // Open opens the store at path or makes it, and owns it until Close: a second
 // owner gets spool.ErrLocked. A store with a newer schema is spool.ErrNewer.
-func Open(ctx context.Context, path string) (_ *Store, err error) {
+func Open(ctx context.Context, path string) (*Store, error) {
+	return open(ctx, path, "FULL")
+}
+
+// open is Open with a value of PRAGMA synchronous; the test of power cuts shows
+// what less than FULL loses.
+func open(ctx context.Context, path, synchronous string) (_ *Store, err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("open the store %s: %w", path, err)
@@ -47,42 +58,99 @@ func Open(ctx context.Context, path string) (_ *Store, err error) {
 	s := &Store{path: path, boxes: map[spool.BoxKey]int64{}, files: files{dir: path + ".octets"}}
 	defer func() {
 		if err != nil {
-			_ = s.Close()
+			err = s.grade(err)
+			_ = s.Close() // the error that matters is the first
 		}
 	}()
 	if s.lock, err = own(path + ".lock"); err != nil {
 		return nil, err
 	}
-	// SQLite would make the file by the umask; its -wal and -shm follow the file.
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err := s.makeFiles(); err != nil {
+		return nil, err
+	}
+	s.writer, err = sql.Open("sqlite", dsn(path, "busy_timeout(1000)", "auto_vacuum(2)", "journal_mode(WAL)", "synchronous("+synchronous+")",
+		"mmap_size(0)", "wal_autocheckpoint(0)", "journal_size_limit(67108864)", "secure_delete(1)", "cache_size(-8192)"))
 	if err != nil {
-		return nil, err
-	}
-	if err := f.Close(); err != nil {
-		return nil, err
-	}
-	if s.writer, err = sql.Open("sqlite", dsn(path, "auto_vacuum(2)", "journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(5000)")); err != nil {
 		return nil, err
 	}
 	s.writer.SetMaxOpenConns(1)
 	if s.fresh, err = migrate(ctx, s.writer); err != nil {
-		return nil, grade(err)
-	}
-	if s.reader, err = sql.Open("sqlite", dsn(path, "query_only(1)", "busy_timeout(5000)")); err != nil {
 		return nil, err
-	}
-	s.reader.SetMaxOpenConns(readers)
-	s.reader.SetMaxIdleConns(readers)
-	if err := s.w.prepare(ctx, s.writer); err != nil {
-		return nil, grade(err)
-	}
-	if err := s.readSettings(ctx); err != nil {
-		return nil, grade(err)
 	}
 	if err := s.sweep(ctx); err != nil {
 		return nil, err
 	}
-	return s, syncDir(filepath.Dir(path))
+	if err := s.openReader(path, synchronous); err != nil {
+		return nil, err
+	}
+	if s.conn, err = s.writer.Conn(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.w.prepare(ctx, s.conn); err != nil {
+		return nil, err
+	}
+	return s, s.checkSettings(ctx, synchronous)
+}
+
+// OpenReadOnly opens the store at path for reading only, beside a process that
+// owns it or without one. It is fs.ErrNotExist where there is no store; one that
+// an older postferry wrote has to be opened by `run` first.
+func OpenReadOnly(ctx context.Context, path string) (_ *Store, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("open the store %s for reading: %w", path, err)
+		}
+	}()
+	if _, err := os.Stat(path); err != nil {
+		return nil, err
+	}
+	s := &Store{path: path, files: files{dir: path + ".octets"}}
+	defer func() {
+		if err != nil {
+			err = s.grade(err)
+			_ = s.Close() // the error that matters is the first
+		}
+	}()
+	if err := s.openReader(path, "FULL"); err != nil {
+		return nil, err
+	}
+	version, err := schemaVersion(ctx, s.reader)
+	switch {
+	case err != nil:
+		return nil, err
+	case version == 0:
+		return nil, fmt.Errorf("nothing was ever stored in it: %w", fs.ErrNotExist)
+	case version < len(migrations):
+		return nil, fmt.Errorf("an older postferry wrote it (version %d, this one knows %d): `postferry run` brings it up to date", version, len(migrations))
+	}
+	return s, s.checkSettings(ctx, "FULL")
+}
+
+// makeFiles makes what SQLite does not, or would make by the umask. Its -wal and
+// -shm have the mode of the database.
+func (s *Store) makeFiles() error {
+	f, err := os.OpenFile(s.path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(f.Chmod(0o600), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Mkdir(s.files.dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return syncDir(filepath.Dir(s.path))
+}
+
+func (s *Store) openReader(path, synchronous string) (err error) {
+	// mode=rw: it is not made where there is none.
+	name := strings.Replace(dsn(path, "busy_timeout(5000)", "synchronous("+synchronous+")", "mmap_size(0)", "wal_autocheckpoint(0)", "query_only(1)"), "?", "?mode=rw&", 1)
+	if s.reader, err = sql.Open("sqlite", name); err != nil {
+		return err
+	}
+	s.reader.SetMaxOpenConns(readers)
+	s.reader.SetMaxIdleConns(readers)
+	return nil
 }
 
 // Fresh reports whether Open made the store: nothing is known of what was taken
@@ -111,23 +179,18 @@ func dsn(path string, pragmas ...string) string {
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
 }
 
-// readSettings reads back what the database says it does.
-func (s *Store) readSettings(ctx context.Context) error {
-	s.settings = nil
-	for _, name := range []string{"journal_mode", "synchronous", "auto_vacuum"} {
-		var value string
-		if err := s.writer.QueryRowContext(ctx, "PRAGMA "+name).Scan(&value); err != nil {
-			return err
-		}
-		s.settings = append(s.settings, name+"="+value)
-	}
-	return nil
-}
-
-// Close implements spool.Store.
+// Close implements spool.Store. The connections of a fenced store are left open
+// until the process ends: closing the last one would copy the log into the
+// database and remove it, on a disk that said it had failed. So is the lock kept.
 func (s *Store) Close() error {
+	if s.fenced.Load() {
+		return nil
+	}
 	var errs []error
-	s.w.close()
+	if s.conn != nil {
+		s.w.close()
+		errs = append(errs, s.conn.Close())
+	}
 	for _, db := range []*sql.DB{s.reader, s.writer} {
 		if db != nil {
 			errs = append(errs, db.Close())
@@ -139,31 +202,21 @@ func (s *Store) Close() error {
 	return errors.Join(errs...)
 }
 
-// Maintain implements spool.Store: pages that erased mails have left go back to
-// the disk, some at a time.
-func (s *Store) Maintain(ctx context.Context) error {
-	if s.erased < 256 {
-		return nil
-	}
-	s.erased = 0
-	rows, err := s.writer.QueryContext(ctx, "PRAGMA incremental_vacuum(1024)")
-	if err != nil {
-		return grade(err)
-	}
-	for rows.Next() { // each row is a page given back
-	}
-	return grade(errors.Join(rows.Err(), rows.Close()))
-}
-
-// grade marks the errors after which the disk cannot be believed.
-func grade(err error) error {
+// grade marks the errors that a full disk gives, and those after which the disk
+// cannot be believed.
+func (s *Store) grade(err error) error {
 	var e *driver.Error
-	if !errors.As(err, &e) {
-		return err
+	if errors.As(err, &e) {
+		switch code := e.Code(); {
+		case code == sqlite3.SQLITE_IOERR_NOMEM:
+		case code&0xff == sqlite3.SQLITE_FULL, code == sqlite3.SQLITE_IOERR_SHMSIZE:
+			err = fmt.Errorf("%w: %w", spool.ErrFull, err)
+		case code&0xff == sqlite3.SQLITE_IOERR, code&0xff == sqlite3.SQLITE_CORRUPT, code&0xff == sqlite3.SQLITE_NOTADB:
+			err = fmt.Errorf("%w: %w", spool.ErrFenced, err)
+		}
 	}
-	switch code := e.Code(); {
-	case code&0xff == sqlite3.SQLITE_IOERR, code&0xff == sqlite3.SQLITE_CORRUPT, code&0xff == sqlite3.SQLITE_NOTADB:
-		return fmt.Errorf("%w: %w", spool.ErrFenced, err)
+	if errors.Is(err, spool.ErrFenced) {
+		s.fenced.Store(true)
 	}
 	return err
 }

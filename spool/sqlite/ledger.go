@@ -1,0 +1,92 @@
+package sqlite
+
+import (
+	"database/sql"
+	"errors"
+
+	"github.com/postferry/postferry/spool"
+)
+
+func (b *batch) settled(op *spool.SettledOp) error {
+	for _, id := range op.IDs {
+		mailboxes, err := column[string](b, b.s.w.Settled, id)
+		if err != nil {
+			return err
+		}
+		for _, m := range mailboxes {
+			b.add(m, countSettlements, -1)
+		}
+	}
+	return nil
+}
+
+func (b *batch) ledger(op *spool.LedgerOp) error {
+	box, err := b.box(op.Box)
+	if err != nil {
+		return err
+	}
+	learned := 0
+	for _, uid := range op.Skip {
+		res, err := b.s.w.Skip.ExecContext(b.ctx, box, uid)
+		if err != nil {
+			return err
+		}
+		n, err := res.RowsAffected()
+		if err != nil {
+			return err
+		}
+		learned += int(n)
+	}
+	for _, uid := range op.Back {
+		if err := b.exec(b.s.w.Back, box, uid); err != nil {
+			return err
+		}
+	}
+	for _, uid := range op.Gone {
+		if err := b.exec(b.s.w.Gone, unix(op.At), box, uid); err != nil {
+			return err
+		}
+	}
+	for _, uid := range op.Forget {
+		forgotten, err := b.unlearn(box, uid)
+		if err != nil {
+			return err
+		}
+		if forgotten {
+			learned--
+		}
+	}
+	if op.Reset {
+		err = b.exec(b.s.w.Reset, box, unix(op.At))
+	}
+	if op.Baseline {
+		err = errors.Join(err, b.exec(b.s.w.Baseline, box))
+	}
+	if op.Cursor != nil {
+		err = errors.Join(err, b.exec(b.s.w.Cursor, *op.Cursor, box))
+	}
+	if learned != 0 {
+		err = errors.Join(err, b.exec(b.s.w.CountKnown, learned, box))
+	}
+	return err
+}
+
+// unlearn forgets a UID and its mail, unless something of the mail is still open:
+// then both stay.
+func (b *batch) unlearn(box int64, uid string) (bool, error) {
+	var item sql.NullInt64
+	err := b.query(b.s.w.Known, box, uid).Scan(&item)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	if err == nil && item.Valid {
+		var finished bool
+		if finished, err = b.remove(item.Int64); err == nil && !finished {
+			return false, nil
+		}
+	}
+	if err == nil {
+		_, err = column[sql.NullInt64](b, b.s.w.Unlearn, box, uid)
+	}
+	return err == nil, err
+}
