@@ -33,7 +33,7 @@ func runPeer(t testing.TB, pkg, address, url string, args ...string) (peerResult
 }
 
 func TestPeersDeliverEveryMailAndDeleteIt(t *testing.T) {
-	mails := Mix(120, 1)
+	mails := Mix(620, 1)
 	for _, pkg := range peers {
 		t.Run(pkg, func(t *testing.T) {
 			d, r := StartDovecot(t), NewReceiver(t)
@@ -41,15 +41,15 @@ func TestPeersDeliverEveryMailAndDeleteIt(t *testing.T) {
 			for _, raw := range mails {
 				d.Append(t, ada, "INBOX", raw)
 			}
-			got, p, code := runPeer(t, pkg, d.IMAPSAddr(), r.URL, "-tls", "-count", "110")
-			if code != 0 || got.Mails != 110 || got.Seconds <= 0 || got.CPUSeconds <= 0 || got.VmHWM < 1000 || got.VmHWM > 1<<20 {
+			got, p, code := runPeer(t, pkg, d.IMAPSAddr(), r.URL, "-tls", "-count", "610")
+			if code != 0 || got.Mails != 610 || got.Seconds <= 0 || got.CPUSeconds <= 0 || got.VmHWM < 1000 || got.VmHWM > 1<<20 {
 				t.Errorf("exit code %d, result %+v, %s", code, got, p.Stderr)
 			}
 			seen := map[string]int{}
 			for _, b := range r.Bodies() {
 				seen[Token(b)]++
 			}
-			for i, raw := range mails[:110] {
+			for i, raw := range mails[:610] {
 				if seen[Token(raw)] != 1 {
 					t.Errorf("mail %d came %d times", i, seen[Token(raw)])
 				}

@@ -41,6 +41,8 @@ type relay struct {
 	url    string
 	queue  chan taken // bounds what is in memory
 
+	removals sync.WaitGroup
+
 	mu       sync.Mutex
 	accepted imap.UIDSet // and not yet deleted
 	done     int
@@ -52,7 +54,6 @@ func run(w peer.Work) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer c.Close()
 	r := &relay{
 		client: c, url: w.Webhook, queue: make(chan taken, 4*posters),
 		http: &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: posters, MaxConnsPerHost: posters}},
@@ -65,18 +66,18 @@ func run(w peer.Work) (int, error) {
 	close(r.queue)
 	work.Wait()
 	if err == nil {
-		err = r.remove().wait()
-	}
-	if err == nil {
+		r.remove()
+		r.removals.Wait()
 		err = c.Logout().Wait()
 	}
+	c.Close() // after an error, it ends the removals
+	r.removals.Wait()
 	return r.done, errors.Join(append(r.failures, err)...)
 }
 
 // fetch fetches batch after batch. What was accepted meanwhile is deleted
 // between two, without waiting for the server's word on it.
 func (r *relay) fetch(uids []imap.UID) error {
-	var pending []removal
 	whole := &imap.FetchItemBodySection{Peek: true}
 	for some := range slices.Chunk(uids, batch) {
 		cmd := r.client.Fetch(imap.UIDSetNum(some...), &imap.FetchOptions{UID: true, BodySection: []*imap.FetchItemBodySection{whole}})
@@ -91,46 +92,30 @@ func (r *relay) fetch(uids []imap.UID) error {
 		if err := cmd.Close(); err != nil {
 			return fmt.Errorf("fetch: %w", err)
 		}
-		pending = append(pending, r.remove())
-	}
-	for _, p := range pending {
-		if err := p.wait(); err != nil {
-			return err
-		}
+		r.remove()
 	}
 	return nil
 }
 
-// removal is a STORE and an EXPUNGE under way.
-type removal struct {
-	store   *imapclient.FetchCommand
-	expunge *imapclient.ExpungeCommand
-}
-
-// remove begins to delete what was accepted so far.
-func (r *relay) remove() removal {
+// remove sends off the deletion of what was accepted so far. The replies are
+// taken in meanwhile, since the client stands still until somebody does.
+func (r *relay) remove() {
 	r.mu.Lock()
 	set := r.accepted
 	r.accepted = nil
 	r.mu.Unlock()
 	if len(set) == 0 {
-		return removal{}
+		return
 	}
 	gone := &imap.StoreFlags{Op: imap.StoreFlagsAdd, Silent: true, Flags: []imap.Flag{imap.FlagDeleted}}
-	return removal{r.client.Store(set, gone, nil), r.client.UIDExpunge(set)}
-}
-
-func (p removal) wait() error {
-	if p.store == nil {
-		return nil
-	}
-	if err := p.store.Close(); err != nil {
-		return fmt.Errorf("mark as deleted: %w", err)
-	}
-	if err := p.expunge.Close(); err != nil {
-		return fmt.Errorf("expunge: %w", err)
-	}
-	return nil
+	store, expunge := r.client.Store(set, gone, nil), r.client.UIDExpunge(set)
+	r.removals.Go(func() {
+		if err := errors.Join(store.Close(), expunge.Close()); err != nil {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.failures = append(r.failures, fmt.Errorf("delete: %w", err))
+		}
+	})
 }
 
 // post posts mails until there are no more.
