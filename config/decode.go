@@ -58,7 +58,9 @@ func (d *decoder) value(n *node, path string, v reflect.Value, f field) {
 	case v.Kind() == reflect.Map:
 		d.mapOf(n, path, v, f)
 	case v.Kind() == reflect.Interface:
-		v.Set(reflect.ValueOf(d.any(n, path, f)))
+		if value := d.any(n, path, f); value != nil {
+			v.Set(reflect.ValueOf(value))
+		}
 	default:
 		d.scalar(n, path, v, f)
 	}

@@ -25,10 +25,13 @@ func ParseSchedule(text string) (schedule cron.Schedule, err error) {
 	}
 	spec := strings.TrimSpace(text)
 	// "TZ=UTC" with no space after it panics in cron v3.0.1 (its issue 554).
-	if zone, rest, _ := strings.Cut(spec, " "); strings.Contains(zone, "TZ=") && strings.TrimSpace(rest) == "" {
-		return nil, fmt.Errorf("after the zone stand the five fields, as in %s 0 8 * * *", shorten(zone))
+	when := spec
+	if zone, rest, _ := strings.Cut(spec, " "); strings.Contains(zone, "TZ=") {
+		if when = strings.TrimSpace(rest); when == "" {
+			return nil, fmt.Errorf("after the zone stand the five fields, as in %s 0 8 * * *", shorten(zone))
+		}
 	}
-	if every, found := strings.CutPrefix(spec, "@every "); found {
+	if every, found := strings.CutPrefix(when, "@every "); found {
 		return parseEvery(strings.TrimSpace(every))
 	}
 	schedule, err = cron.ParseStandard(spec)
