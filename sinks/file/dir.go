@@ -24,7 +24,7 @@ type dir struct {
 }
 
 func newDir(path string, attachments bool, r payload.Renderer) (*dir, error) {
-	if err := os.MkdirAll(path, 0o700); err != nil {
+	if err := makeDir(path); err != nil {
 		return nil, fmt.Errorf("making the directory of the sink: %w", err)
 	}
 	root, err := os.OpenRoot(path)
@@ -32,6 +32,24 @@ func newDir(path string, attachments bool, r payload.Renderer) (*dir, error) {
 		return nil, fmt.Errorf("opening the directory of the sink: %w", err)
 	}
 	return &dir{render: r, path: path, attachments: attachments, root: root}, nil
+}
+
+// makeDir makes the directory and those above it, so that a power cut does not
+// take them away again.
+func makeDir(path string) error {
+	if _, err := os.Stat(path); err == nil {
+		return nil
+	}
+	above := filepath.Dir(filepath.Clean(path))
+	if above != path {
+		if err := makeDir(above); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	return syncDir(above)
 }
 
 // SplitsAttachments implements sinks.Splitter.

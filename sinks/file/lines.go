@@ -23,7 +23,7 @@ type lines struct {
 
 	mu   sync.Mutex // guards the following and keeps lines whole
 	file *os.File
-	torn bool    // the file does not end in a newline
+	torn bool    // the file may end in half a line
 	sync *syncer // of the open file; nil if it is one that cannot be synced
 }
 
@@ -35,8 +35,7 @@ func newLines(path string, r payload.Renderer) (*lines, error) {
 	return l, nil
 }
 
-// open opens the file and looks at how it ends: a crash may have left half a
-// line, which the next one must not continue.
+// open opens the file and mends its end: a crash may have left half a line there.
 func (l *lines) open() error {
 	f, err := os.OpenFile(l.path, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o600)
 	if err != nil {
@@ -47,7 +46,7 @@ func (l *lines) open() error {
 	}
 	info, err := f.Stat()
 	if err == nil && info.Mode().IsRegular() {
-		l.torn, err = isTorn(f, info.Size())
+		err = mend(f)
 		if err == nil && info.Size() == 0 {
 			err = syncDir(filepath.Dir(l.path)) // the name may be new
 		}
@@ -56,22 +55,11 @@ func (l *lines) open() error {
 		f.Close()
 		return fmt.Errorf("opening the file of the sink: %w", err)
 	}
-	l.file, l.sync = f, nil
+	l.file, l.sync, l.torn = f, nil, false
 	if info.Mode().IsRegular() {
 		l.sync = newSyncer(f)
 	}
 	return nil
-}
-
-func isTorn(f *os.File, size int64) (bool, error) {
-	if size == 0 {
-		return false, nil
-	}
-	var last [1]byte
-	if _, err := f.ReadAt(last[:], size-1); err != nil {
-		return false, err
-	}
-	return last[0] != '\n', nil
 }
 
 // Deliver implements sinks.Sink.
@@ -79,67 +67,80 @@ func (l *lines) Deliver(ctx context.Context, d *sinks.Delivery) (sinks.Receipt, 
 	if ctx.Err() != nil {
 		return sinks.Receipt{}, aborted(ctx)
 	}
-	line, release, err := l.line(d)
+	body, err := l.render.Render(d)
 	if err != nil {
 		return sinks.Receipt{}, err
 	}
-	defer release()
-	onDisk, err := l.append(line)
+	defer body.Release()
+	onDisk, err := l.append(body)
 	if err == nil {
 		err = onDisk()
 	}
 	if err != nil {
 		return sinks.Receipt{}, fmt.Errorf("appending to %s: %w", l.name, err)
 	}
-	return sinks.Receipt{Detail: fmt.Sprintf("%d octets", len(line))}, nil
+	return sinks.Receipt{Detail: fmt.Sprintf("%d octets", body.Size()+1)}, nil
 }
 
-// line is the mail in one line, with its newline.
-func (l *lines) line(d *sinks.Delivery) (line []byte, release func(), err error) {
-	body, err := l.render.Render(d)
-	if err != nil {
-		return nil, nil, err
-	}
-	line, err = body.ReadAll()
-	if err != nil {
-		body.Release()
-		return nil, nil, fmt.Errorf("reading the mail from the store: %w", err)
-	}
-	if bytes.IndexByte(line, '\n') >= 0 {
-		var compact bytes.Buffer
-		if err := json.Compact(&compact, line); err != nil {
-			body.Release()
-			return nil, nil, fmt.Errorf("the format gave something that is not JSON: %w", err)
-		}
-		line = compact.Bytes()
-	}
-	return append(line, '\n'), body.Release, nil
-}
-
-// append writes the line with one write and returns what waits until it is on
-// disk.
-func (l *lines) append(line []byte) (onDisk func() error, err error) {
+// append writes the line and returns what waits until it is on disk.
+func (l *lines) append(body *payload.Body) (onDisk func() error, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.follow(); err != nil {
 		return nil, err
 	}
 	if l.torn {
-		if _, err := io.WriteString(l.file, "\n"); err != nil {
+		if err := l.untear(); err != nil {
 			return nil, err
 		}
-		l.torn = false
 	}
-	if n, err := l.file.Write(line); err != nil {
-		l.torn = n > 0
+	l.torn = true
+	if err := writeLine(l.file, body); err != nil {
 		return nil, err
 	}
+	l.torn = false
 	if l.sync == nil {
 		return func() error { return nil }, nil
 	}
 	s := l.sync
 	n := s.wrote()
 	return func() error { return s.wait(n) }, nil
+}
+
+// untear mends the end of the file after a write that failed.
+func (l *lines) untear() error {
+	err := error(nil)
+	if l.sync != nil {
+		err = mend(l.file)
+	} else {
+		_, err = io.WriteString(l.file, "\n") // what has left cannot be taken back
+	}
+	if err == nil {
+		l.torn = false
+	}
+	return err
+}
+
+// writeLine writes the body and a newline: with one write if the body is in
+// memory, else as it is read.
+func writeLine(w io.Writer, body *payload.Body) error {
+	octets, ok := body.Bytes()
+	if !ok {
+		if _, err := body.WriteTo(w); err != nil {
+			return err
+		}
+		_, err := io.WriteString(w, "\n")
+		return err
+	}
+	if bytes.IndexByte(octets, '\n') >= 0 {
+		var compact bytes.Buffer
+		if err := json.Compact(&compact, octets); err != nil {
+			return fmt.Errorf("the format gave something that is not JSON: %w", err)
+		}
+		octets = compact.Bytes()
+	}
+	_, err := w.Write(append(octets, '\n'))
+	return err
 }
 
 // follow opens the file anew when it was moved away or removed (logrotate).
@@ -172,12 +173,16 @@ func (l *lines) close() error {
 
 // Preview implements sinks.Previewer.
 func (l *lines) Preview(d *sinks.Delivery) (sinks.Request, error) {
-	line, release, err := l.line(d)
+	body, err := l.render.Render(d)
 	if err != nil {
 		return sinks.Request{}, err
 	}
-	defer release()
-	return sinks.Request{Method: "APPEND", URL: l.name, Body: bytes.Clone(line)}, nil
+	defer body.Release()
+	var line bytes.Buffer
+	if err := writeLine(&line, body); err != nil {
+		return sinks.Request{}, fmt.Errorf("reading the mail: %w", err)
+	}
+	return sinks.Request{Method: "APPEND", URL: l.name, Body: line.Bytes()}, nil
 }
 
 // Check implements sinks.Checker.

@@ -24,11 +24,36 @@ type Body struct {
 }
 
 // stream is a part of a body that stays in its source: it stands at octet at of
-// the text.
+// the text, and write writes it, the same however often it is called.
 type stream struct {
-	at   int
-	size int64
-	open func() (io.ReadCloser, error)
+	at    int
+	size  int64
+	write func(io.Writer) error
+}
+
+// open reads what write writes, which then runs beside the reader until it is at
+// its end or closed.
+func (s stream) open() io.ReadCloser {
+	r, w := io.Pipe()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = w.CloseWithError(s.write(w)) // it never fails
+	}()
+	return &piped{PipeReader: r, done: done}
+}
+
+// piped is the reader of a stream.
+type piped struct {
+	*io.PipeReader
+	done chan struct{}
+}
+
+// Close returns once nothing reads the source any more.
+func (p *piped) Close() error {
+	err := p.PipeReader.Close()
+	<-p.done
+	return err
 }
 
 // keep is the largest buffer that goes back to the pool, in octets.
@@ -89,13 +114,38 @@ func (b *Body) WriteTo(w io.Writer) (int64, error) {
 		n, err := w.Write(octets)
 		return int64(n), err
 	}
-	r := b.Open()
-	defer r.Close()
-	return io.Copy(w, r)
+	to, at := &counter{w: w}, 0
+	for _, part := range b.streams {
+		if _, err := to.Write((*b.text)[at:part.at]); err != nil {
+			return to.n, err
+		}
+		before := to.n
+		if err := part.write(to); err != nil {
+			return to.n, err
+		}
+		if to.n-before != part.size {
+			return to.n, errLength
+		}
+		at = part.at
+	}
+	_, err := to.Write((*b.text)[at:])
+	return to.n, err
 }
 
 // Open reads the body from its beginning. It must be closed.
 func (b *Body) Open() io.ReadCloser {
 	b.holders.Add(1)
 	return &reader{body: b}
+}
+
+// counter counts what is written.
+type counter struct {
+	w io.Writer
+	n int64
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	c.n += int64(n)
+	return n, err
 }

@@ -10,8 +10,8 @@ import (
 // rawInMemory is the size up to which a mail is read at once, as the spool does.
 const rawInMemory = 256 << 10
 
-// raw is the mail itself, octet for octet as its server held it; of a delivery
-// that carries one attachment, the attachment's own octets.
+// raw is the mail itself, octet for octet as its server held it. A delivery of
+// one attachment is the whole mail as well.
 type raw struct{}
 
 func (raw) Name() string        { return "raw" }
@@ -20,8 +20,9 @@ func (raw) ContentType() string { return "message/rfc822" } // RFC 2046, section
 func (raw) Render(d *sinks.Delivery, _ Options) (*Body, error) {
 	b, size := newBody("message/rfc822"), d.Octets.Size()
 	if size > rawInMemory {
-		b.streams = []stream{{size: size, open: func() (io.ReadCloser, error) {
-			return io.NopCloser(io.NewSectionReader(d.Octets, 0, size)), nil
+		b.streams = []stream{{size: size, write: func(w io.Writer) error {
+			_, err := io.Copy(w, io.NewSectionReader(d.Octets, 0, size))
+			return err
 		}}}
 		return b, nil
 	}

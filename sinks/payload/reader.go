@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-var errLonger = errors.New("a part of the mail is longer than it was when it was parsed")
+var errLength = errors.New("a part of the mail has another length than when it was parsed")
 
 // reader walks over the text and the streams of a Body. A Read never touches
 // the text once Close has returned, whichever goroutine called it.
@@ -47,11 +47,7 @@ func (r *reader) Read(p []byte) (int, error) {
 		if r.next == len(streams) {
 			return 0, io.EOF
 		}
-		src, err := streams[r.next].open()
-		if err != nil {
-			return 0, err
-		}
-		r.stream, r.left, r.next = src, streams[r.next].size, r.next+1
+		r.stream, r.left, r.next = streams[r.next].open(), streams[r.next].size, r.next+1
 	}
 	return 0, nil
 }
@@ -61,13 +57,13 @@ func (r *reader) Read(p []byte) (int, error) {
 func (r *reader) readStream(p []byte) (int, error) {
 	n, err := r.stream.Read(p)
 	if r.left -= int64(n); r.left < 0 {
-		return 0, errLonger
+		return 0, errLength
 	}
 	if err != io.EOF {
 		return n, err
 	}
 	if r.left > 0 {
-		return n, io.ErrUnexpectedEOF
+		return n, errLength
 	}
 	err = r.stream.Close()
 	r.stream = nil

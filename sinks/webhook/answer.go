@@ -15,7 +15,7 @@ import (
 
 const (
 	maxAnswer   = 64 << 10 // octets of an answer that are read, so that the connection can be used again
-	keptAnswer  = 2 << 10  // of which these are looked at
+	keptAnswer  = 4 << 10  // of which these are looked at
 	maxWait     = 24 * time.Hour
 	minWait     = time.Second
 	answerShown = 512 // of which these are kept, escaped
@@ -29,10 +29,11 @@ func (s *Sink) readAnswer(resp *http.Response) string {
 		return ""
 	}
 	first, err := io.ReadAll(io.LimitReader(resp.Body, keptAnswer))
-	if err == nil && len(first) == keptAnswer {
+	cut := len(first) == keptAnswer
+	if err == nil && cut {
 		io.Copy(io.Discard, io.LimitReader(resp.Body, maxAnswer-keptAnswer))
 	}
-	text := s.redact.Replace(string(first))
+	text := s.redact.begin(string(first), cut)
 	if len(text) > answerShown {
 		text = text[:answerShown] + "…"
 	}

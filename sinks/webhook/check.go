@@ -108,7 +108,8 @@ func (s *Sink) checkTLS(ctx context.Context) sinks.Finding {
 	defer conn.Close()
 	state := conn.(*tls.Conn).ConnectionState()
 	until := state.PeerCertificates[0].NotAfter
-	return sinks.Finding{Step: "TLS", OK: true, Said: fmt.Sprintf("%s, certificate valid until %s", tls.VersionName(state.Version), until.Format(time.DateOnly))}
+	days := int(until.Sub(s.clock.Now()) / (24 * time.Hour))
+	return sinks.Finding{Step: "TLS", OK: true, Said: fmt.Sprintf("%s, the certificate has %d days left, until %s", tls.VersionName(state.Version), days, until.UTC().Format(time.DateOnly))}
 }
 
 // checkSecret says whether the receiver can tell who is posting.

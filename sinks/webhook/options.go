@@ -3,6 +3,7 @@ package webhook
 import (
 	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -15,16 +16,17 @@ import (
 
 // Options are the keys of a sink of type webhook, beside those every sink has.
 type Options struct {
-	URL     string                   `config:"url" doc:"Where to post, http:// or https://. A user and password in it are sent as basic authentication."`
-	Secret  secret.Secret            `config:"secret" doc:"Signs every request (Standard Webhooks): whsec_ and the base64 of 24 to 64 random octets. Make one with: echo whsec_$(openssl rand -base64 32)"`
-	Secrets []secret.Secret          `config:"secrets" doc:"Several secrets while one replaces another: each request carries a signature by every one of them."`
-	Method  string                   `config:"method" doc:"POST (the default), PUT or PATCH."`
-	Headers map[string]secret.Secret `config:"headers" doc:"Further header fields; their values are kept out of logs."`
-	Timeout time.Duration            `config:"timeout" doc:"From connecting to the end of the answer, 15s unless set; a body gets one second more for each MiB."`
-	Basic   Basic                    `config:"basic" doc:"Basic authentication (RFC 7617)."`
-	Bearer  secret.Secret            `config:"bearer" doc:"Bearer token (RFC 6750)."`
-	TLS     dial.TLS                 `config:"tls" doc:"Whom to trust, and the client's certificate."`
-	Proxy   string                   `config:"proxy" doc:"URL of an HTTP, HTTPS or SOCKS5 proxy, or env for HTTP_PROXY, HTTPS_PROXY and NO_PROXY. None unless set."`
+	URL      string                   `config:"url" doc:"Where to post, https://. A user and password in it are sent as basic authentication."`
+	Insecure bool                     `config:"insecure" doc:"true: post in clear text to an http:// url on another machine. To this machine itself it is always allowed."`
+	Secret   secret.Secret            `config:"secret" doc:"Signs every request (Standard Webhooks): whsec_ and the base64 of 24 to 64 random octets. Make one with: echo whsec_$(openssl rand -base64 32)"`
+	Secrets  []secret.Secret          `config:"secrets" doc:"Several secrets while one replaces another: each request carries a signature by every one of them."`
+	Method   string                   `config:"method" doc:"POST (the default), PUT or PATCH."`
+	Headers  map[string]secret.Secret `config:"headers" doc:"Further header fields; their values are kept out of logs."`
+	Timeout  time.Duration            `config:"timeout" doc:"From connecting to the end of the answer, 15s unless set; a body gets one second more for each MiB."`
+	Basic    Basic                    `config:"basic" doc:"Basic authentication (RFC 7617)."`
+	Bearer   secret.Secret            `config:"bearer" doc:"Bearer token (RFC 6750)."`
+	TLS      dial.TLS                 `config:"tls" doc:"Whom to trust, and the client's certificate."`
+	Proxy    string                   `config:"proxy" doc:"URL of an HTTP, HTTPS or SOCKS5 proxy, or env for HTTP_PROXY, HTTPS_PROXY and NO_PROXY. None unless set."`
 }
 
 // Basic is a user and password for basic authentication.
@@ -51,6 +53,9 @@ func (o *Options) target() (*url.URL, error) {
 	if o.URL == "" || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" {
 		return nil, fmt.Errorf("url must be https://host/path or http://host/path")
 	}
+	if u.Scheme == "http" && !o.Insecure && !isLoopback(u.Hostname()) {
+		return nil, fmt.Errorf("url is http:// to another machine, so mail and secrets would go in clear text: use https://, or set insecure: true")
+	}
 	if u.User != nil {
 		if o.Basic.Username != "" {
 			return nil, fmt.Errorf("url has a user and basic is set: keep one of them")
@@ -61,6 +66,17 @@ func (o *Options) target() (*url.URL, error) {
 	}
 	u.Fragment, u.RawFragment = "", ""
 	return u, nil
+}
+
+// isLoopback tells the names and addresses of this machine (RFC 6761, section
+// 6.3).
+func isLoopback(host string) bool {
+	host = strings.TrimSuffix(strings.ToLower(host), ".")
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback()
 }
 
 // fixedHeader is what every request of the sink carries.

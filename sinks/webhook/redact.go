@@ -16,7 +16,22 @@ const shortest = 6
 
 // redactor masks the sink's secrets wherever the network echoes them: receivers
 // under repair like to answer with the whole request.
-func (o *Options) redactor(target *url.URL, header http.Header) *strings.Replacer {
+type redactor struct {
+	*strings.Replacer
+	longest int // octets of the longest form of a secret
+}
+
+// begin is the text without secrets; cut says that it is the beginning of a
+// longer one, whose end may be that of half a secret.
+func (r redactor) begin(text string, cut bool) string {
+	text = r.Replace(text)
+	if cut {
+		text = text[:max(0, len(text)-r.longest)]
+	}
+	return text
+}
+
+func (o *Options) redactor(target *url.URL, header http.Header) redactor {
 	values := []string{o.Secret.Reveal(), o.Bearer.Reveal(), o.Basic.Password.Reveal(), header.Get("Authorization")}
 	for _, s := range o.Secrets {
 		values = append(values, s.Reveal())
@@ -46,5 +61,9 @@ func (o *Options) redactor(target *url.URL, header http.Header) *strings.Replace
 	for _, v := range list {
 		pairs = append(pairs, v, secret.Masked)
 	}
-	return strings.NewReplacer(pairs...)
+	longest := 0
+	if len(list) > 0 {
+		longest = len(list[0])
+	}
+	return redactor{strings.NewReplacer(pairs...), longest}
 }

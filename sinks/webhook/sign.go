@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"hash"
+	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -66,13 +68,21 @@ func (s signer) sign(id string, now time.Time, body *payload.Body) (timestamp, s
 	if len(s.keys) == 0 {
 		return timestamp, "", nil
 	}
-	var list []byte
+	macs, writers := make([]hash.Hash, len(s.keys)), make([]io.Writer, len(s.keys))
 	for i, key := range s.keys {
-		mac := hmac.New(sha256.New, key)
-		mac.Write([]byte(id + "." + timestamp + "."))
-		if _, err := body.WriteTo(mac); err != nil {
-			return "", "", err
-		}
+		macs[i] = hmac.New(sha256.New, key)
+		writers[i] = macs[i]
+	}
+	w := writers[0]
+	if len(writers) > 1 {
+		w = io.MultiWriter(writers...)
+	}
+	io.WriteString(w, id+"."+timestamp+".") // a hash never fails
+	if _, err := body.WriteTo(w); err != nil {
+		return "", "", err
+	}
+	var list []byte
+	for i, mac := range macs {
 		if i > 0 {
 			list = append(list, ' ')
 		}

@@ -24,7 +24,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/postferry/postferry/internal/clock"
@@ -43,7 +42,7 @@ type Sink struct {
 	timeout   time.Duration
 	signer    signer
 	render    payload.Renderer
-	redact    *strings.Replacer
+	redact    redactor
 	transport *http.Transport
 	clock     clock.Clock
 }
@@ -87,6 +86,8 @@ func (o *Options) transport(host string, concurrency int) (*http.Transport, erro
 	if err != nil {
 		return nil, err
 	}
+	// net/http fills in whom it talks to, the receiver or an HTTPS proxy.
+	config.ServerName = o.TLS.ServerName
 	t := &http.Transport{
 		DialContext:            (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
 		TLSClientConfig:        config,
@@ -162,6 +163,12 @@ func (s *Sink) requestHeader(id string, body *payload.Body) (http.Header, error)
 		h[headerSignature] = []string{signature}
 	}
 	return h, nil
+}
+
+// Format implements fmt.Formatter: under every verb a Sink is its name and host,
+// so that printing one shows no secret.
+func (s *Sink) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "webhook %s to %s", s.name, s.host)
 }
 
 // Close implements sinks.Sink.

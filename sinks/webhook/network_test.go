@@ -1,0 +1,310 @@
+package webhook
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/postferry/postferry/internal/dial"
+	"github.com/postferry/postferry/internal/localca"
+	"github.com/postferry/postferry/internal/mailtest"
+	"github.com/postferry/postferry/sinks"
+	"github.com/postferry/postferry/sinks/sinktest"
+)
+
+// request reads one request and its body.
+func request(c net.Conn) bool {
+	q, err := http.ReadRequest(bufio.NewReader(c))
+	if err != nil {
+		return false
+	}
+	_, err = io.Copy(io.Discard, q.Body)
+	return err == nil
+}
+
+func TestReceiversThatMisbehave(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		serve func(net.Conn)
+		want  verdict
+		says  string
+	}{
+		{"closes at once", func(net.Conn) {}, temporary, ""},
+		{"closes after the request", func(c net.Conn) { request(c) }, temporary, "closed the connection without an answer"},
+		{"half closes after the request", func(c net.Conn) {
+			request(c)
+			c.(*net.TCPConn).CloseWrite()
+			io.Copy(io.Discard, c)
+		}, temporary, "closed the connection without an answer"},
+		{"answers no HTTP", func(c net.Conn) { request(c); io.WriteString(c, "220 mail.example ESMTP\r\n") }, temporary, "malformed HTTP"},
+		{"answers nothing", func(c net.Conn) { request(c); io.Copy(io.Discard, c) }, temporary, "no answer within the sink's timeout"},
+		{"answers half a header", func(c net.Conn) {
+			request(c)
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nX-Half")
+			io.Copy(io.Discard, c)
+		}, temporary, "no answer within the sink's timeout"},
+		{"answers an endless header", func(c net.Conn) {
+			request(c)
+			io.WriteString(c, "HTTP/1.1 200 OK\r\n")
+			for i := 0; ; i++ {
+				if _, err := fmt.Fprintf(c, "X-%d: %s\r\n", i, strings.Repeat("v", 1000)); err != nil {
+					return
+				}
+			}
+		}, temporary, "server response headers exceeded"},
+		{"breaks the body off", func(c net.Conn) {
+			request(c)
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+		}, delivered, ""},
+		{"breaks the body of a failure off", func(c net.Conn) {
+			request(c)
+			io.WriteString(c, "HTTP/1.1 500 No\r\nContent-Length: 100\r\n\r\nhalf")
+		}, temporary, "answered 500"},
+		{"sends its body too slowly", func(c net.Conn) {
+			request(c)
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nx")
+			io.Copy(io.Discard, c)
+		}, delivered, ""},
+		{"answers before it has read the request", func(c net.Conn) {
+			io.WriteString(c, "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+			io.Copy(io.Discard, c)
+		}, temporary, ""},
+		{"gives early hints", func(c net.Conn) {
+			request(c)
+			io.WriteString(c, "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n")
+		}, delivered, ""},
+		{"gives endless early hints", func(c net.Conn) {
+			request(c)
+			for {
+				if _, err := io.WriteString(c, "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"); err != nil {
+					return
+				}
+			}
+		}, temporary, ""},
+		{"switches protocols", func(c net.Conn) {
+			request(c)
+			io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n")
+			io.Copy(io.Discard, c)
+		}, temporary, ""},
+		{"answers a status beyond all", func(c net.Conn) {
+			request(c)
+			io.WriteString(c, "HTTP/1.1 999 What\r\nContent-Length: 0\r\n\r\n")
+		}, temporary, "999"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := makeSink(t, Options{URL: "http://" + listener(t, c.serve) + "/hook?k=secret-in-query", Timeout: time.Second}, sinks.Env{})
+			_, err := deliver(t, s)
+			if got := verdictOf(err); got != c.want {
+				t.Errorf("it is %s: %v", got, err)
+			}
+			if err != nil && (!strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "secret-in-query")) {
+				t.Errorf("the error is %v", err)
+			}
+		})
+	}
+}
+
+// Of an endless body no more than 64 KiB is read: what the receiver got rid of
+// is that, and what the buffers of the two ends hold.
+func TestAnEndlessBodyIsReadToItsLimit(t *testing.T) {
+	var written atomic.Int64
+	address := listener(t, func(c net.Conn) {
+		request(c)
+		c.(*net.TCPConn).SetWriteBuffer(16 << 10)
+		io.WriteString(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+		chunk := "1000\r\n" + strings.Repeat("z", 0x1000) + "\r\n"
+		for {
+			n, err := io.WriteString(c, chunk)
+			written.Add(int64(n))
+			if err != nil {
+				return
+			}
+		}
+	})
+	s := makeSink(t, Options{URL: "http://" + address, Timeout: 30 * time.Second}, sinks.Env{})
+	receipt, err := deliver(t, s)
+	if err != nil || receipt.Detail != "200" {
+		t.Errorf("%+v, %v", receipt, err)
+	}
+	if n := written.Load(); n > 32<<20 {
+		t.Errorf("the receiver wrote %d octets", n)
+	}
+}
+
+// A mail of 25 MB in which an attachment is sent inline costs a fraction of that.
+func TestALargeMailIsNotHeldInMemory(t *testing.T) {
+	r := mailtest.NewReceiver(t, mailtest.HashBodies)
+	s := makeSink(t, Options{URL: r.URL}, sinks.Env{})
+	s.render.Options.Attachments = "inline"
+	d := sinktest.Delivery(t, 1, strings.Replace(sinktest.Mail, "JVBERi0=", strings.Repeat(strings.Repeat("QUJD", 19)+"\r\n", 440_000), 1))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if _, err := s.Deliver(t.Context(), d); err != nil {
+		t.Fatal(err)
+	}
+	runtime.ReadMemStats(&after)
+	if got := after.TotalAlloc - before.TotalAlloc; got > 4<<20 {
+		t.Errorf("%d octets were allocated", got)
+	}
+	if q := r.Requests()[0]; q.Size < 33_000_000 || q.Err != nil {
+		t.Errorf("%d octets arrived, %v", q.Size, q.Err)
+	}
+}
+
+func TestRedirectsAreNotFollowed(t *testing.T) {
+	other := mailtest.NewReceiver(t)
+	r := mailtest.NewReceiver(t)
+	r.Answer(func(*mailtest.Request) mailtest.Answer {
+		return mailtest.Answer{Status: 307, Header: http.Header{"Location": {other.URL}}}
+	})
+	if _, err := deliver(t, makeSink(t, Options{URL: r.URL}, sinks.Env{})); verdictOf(err) != temporary {
+		t.Errorf("%v", err)
+	}
+	if n := other.Count(); n != 0 {
+		t.Errorf("the other place got %d requests", n)
+	}
+}
+
+func TestARequestIsMadeOnceOnAConnectionThatIsUsedAgain(t *testing.T) {
+	r := mailtest.NewReceiver(t)
+	s := makeSink(t, Options{URL: r.URL}, sinks.Env{})
+	for i := range 20 {
+		if _, err := s.Deliver(t.Context(), sinktest.Delivery(t, i, sinktest.Mail)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := r.Count(); n != 20 {
+		t.Errorf("%d requests", n)
+	}
+}
+
+func TestNobodyListens(t *testing.T) {
+	_, err := deliver(t, makeSink(t, Options{URL: "http://" + unused(t) + "/?k=secret-in-query"}, sinks.Env{}))
+	if verdictOf(err) != temporary || !strings.Contains(fmt.Sprint(err), "connection refused — check that the receiver runs") {
+		t.Errorf("%s: %v", verdictOf(err), err)
+	}
+}
+
+func TestNameResolutionFailuresAreTheSinksFault(t *testing.T) {
+	for name, rcode := range map[string]byte{"NXDOMAIN": 3, "SERVFAIL": 2, "REFUSED": 5} { // RFC 1035, section 4.1.1
+		t.Run(name, func(t *testing.T) {
+			s := makeSink(t, Options{URL: "https://hooks.example/hook?k=secret-in-query", Timeout: 30 * time.Second}, sinks.Env{})
+			s.transport.DialContext = (&net.Dialer{Resolver: resolver(t, rcode)}).DialContext
+			_, err := deliver(t, s)
+			if verdictOf(err) != sinkFault || !strings.Contains(fmt.Sprint(err), "looking up hooks.example") || strings.Contains(fmt.Sprint(err), "secret") {
+				t.Errorf("%s: %v", verdictOf(err), err)
+			}
+		})
+	}
+}
+
+// resolver asks a name server that answers every question with rcode.
+func resolver(t testing.TB, rcode byte) *net.Resolver {
+	t.Helper()
+	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		buf := make([]byte, 1500)
+		for {
+			n, from, err := pc.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			buf[2] |= 0x80               // QR
+			buf[3] = buf[3]&0xf0 | rcode // RCODE
+			buf[10], buf[11] = 0, 0      // no additional records
+			pc.WriteTo(buf[:question(buf[:n])], from)
+		}
+	}()
+	t.Cleanup(func() { pc.Close(); <-done })
+	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "udp", pc.LocalAddr().String())
+	}}
+}
+
+// question is where the question section ends.
+func question(message []byte) int {
+	i := 12
+	for message[i] != 0 {
+		i += 1 + int(message[i])
+	}
+	return i + 5
+}
+
+func TestTLSFailuresAreTheSinksFault(t *testing.T) {
+	ca, other := newCA(t), newCA(t)
+	trusted := mailtest.NewReceiver(t, mailtest.WithTLS(ca))
+	plain := mailtest.NewReceiver(t)
+	onPlain := "https" + strings.TrimPrefix(plain.URL, "http")
+	alert := listener(t, func(c net.Conn) {
+		tc := tls.Server(c, &tls.Config{MinVersion: tls.VersionTLS13, ClientAuth: tls.RequireAnyClientCert, Certificates: ca.Server().Certificates})
+		if tc.Handshake() == nil {
+			io.Copy(io.Discard, tc)
+		}
+	})
+	for _, c := range []struct {
+		name string
+		o    Options
+		want verdict
+		says string
+	}{
+		{"a trusted certificate", Options{URL: trusted.URL, TLS: dial.TLS{CAFile: caFile(t, ca)}}, delivered, ""},
+		{"an unknown issuer", Options{URL: trusted.URL}, sinkFault, "tls.ca_file"},
+		{"another issuer", Options{URL: trusted.URL, TLS: dial.TLS{CAFile: caFile(t, other)}}, sinkFault, "tls.ca_file"},
+		{"another name", Options{URL: trusted.URL, TLS: dial.TLS{CAFile: caFile(t, ca), ServerName: "other.example"}}, sinkFault, "tls.server_name"},
+		{"another key than the pinned one", Options{URL: trusted.URL, TLS: dial.TLS{CAFile: caFile(t, ca), PinSHA256: []string{strings.Repeat("A", 43) + "="}}}, sinkFault, "pin_sha256"},
+		{"no TLS at all", Options{URL: onPlain, TLS: dial.TLS{CAFile: caFile(t, ca)}}, sinkFault, "does not speak TLS"},
+		{"a client certificate is asked for", Options{URL: "https://" + alert, TLS: dial.TLS{CAFile: caFile(t, ca)}}, sinkFault, "tls.client_cert"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := deliver(t, makeSink(t, c.o, sinks.Env{}))
+			if verdictOf(err) != c.want || err != nil && !strings.Contains(err.Error(), c.says) {
+				t.Errorf("%s: %v", verdictOf(err), err)
+			}
+		})
+	}
+}
+
+func TestADeliveryThatIsCutShortBlamesNobody(t *testing.T) {
+	address := listener(t, func(c net.Conn) { request(c); io.Copy(io.Discard, c) })
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	s := makeSink(t, Options{URL: "http://" + address}, sinks.Env{})
+	_, err := s.Deliver(ctx, sinktest.Delivery(t, 1, sinktest.Mail))
+	if verdictOf(err) != temporary {
+		t.Errorf("%v", err)
+	}
+}
+
+func newCA(t testing.TB) *localca.CA {
+	t.Helper()
+	ca, err := localca.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ca
+}
+
+func caFile(t testing.TB, ca *localca.CA) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(path, ca.PEM, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
