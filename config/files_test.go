@@ -67,13 +67,13 @@ func TestSearchPathWithoutFiles(t *testing.T) {
 func TestFirstFileOfSearchPathIsRead(t *testing.T) {
 	home := write(t, map[string]string{"postferry/postferry.yaml": whole})
 	t.Chdir(t.TempDir())
-	if got := mustLoad(t, environ("XDG_CONFIG_HOME=" + home)).Files; !slices.Equal(got, []string{home + "/postferry/postferry.yaml"}) {
+	if got := mustLoad(t, environ("XDG_CONFIG_HOME="+home)).Files; !slices.Equal(got, []string{home + "/postferry/postferry.yaml"}) {
 		t.Errorf("read %q, want the one in XDG_CONFIG_HOME", got)
 	}
 	if err := os.WriteFile("postferry.yaml", []byte(whole), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got := mustLoad(t, environ("XDG_CONFIG_HOME=" + home)).Files; !slices.Equal(got, []string{"postferry.yaml"}) {
+	if got := mustLoad(t, environ("XDG_CONFIG_HOME="+home)).Files; !slices.Equal(got, []string{"postferry.yaml"}) {
 		t.Errorf("read %q, want the one of this folder", got)
 	}
 }

@@ -104,8 +104,8 @@ func plainValue(s string) any {
 	if v, err := parseInt(s, 64); err == nil {
 		return int(v)
 	}
-	if decimal.MatchString(s) || !float.MatchString(s) {
-		return s
+	if strings.Trim(s, "+-0123456789") == "" || !float.MatchString(s) {
+		return s // 010, or longer than 64 bits
 	}
 	if v, err := parseFloat(s); err == nil {
 		return v
