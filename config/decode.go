@@ -177,13 +177,12 @@ func (d *decoder) addAt(n *node, path string, err error) {
 		d.add(n.pos, path, err)
 		return
 	}
-	pos, full := locate(n, path, at.key)
-	d.add(pos, full, at.err)
+	d.errs = append(d.errs, locate(n, path, at.key, at.err))
 }
 
-// locate finds where the key of an At, as in "tls.pin_sha256[1]", stands, or the
-// innermost block or list around it that is there.
-func locate(n *node, path, key string) (position, string) {
+// locate puts err where the key of an At, as in "tls.pin_sha256[1]", stands, or
+// at the innermost block or list around it that is there.
+func locate(n *node, path, key string, err error) *Error {
 	pos := n.pos
 	for _, word := range strings.Split(key, ".") {
 		name, index, listed := strings.Cut(strings.TrimSuffix(word, "]"), "[")
@@ -202,7 +201,7 @@ func locate(n *node, path, key string) (position, string) {
 			pos = n.pos
 		}
 	}
-	return pos, path
+	return &Error{File: pos.file, Line: pos.line, Path: path, Err: n.unfilled(err)}
 }
 
 // placeOfValue is the key's place, or the variable or flag its value came from.

@@ -102,7 +102,7 @@ func TestWrongValueNamesItsVariableOrFlag(t *testing.T) {
 	}{
 		{[]string{"POSTFERRY_RETAIN=c4n4ry"}, nil, `$POSTFERRY_RETAIN: retain: "…" is not a length of time; write 10s, 5m, 1h30m or 7d`},
 		{nil, []string{"--retain=soon"}, `--retain: retain: "…" is not a length of time; write 10s, 5m, 1h30m or 7d`},
-		{[]string{"POSTFERRY_MAILBOXES__M__SCHEDULE=soon"}, nil, `$POSTFERRY_MAILBOXES__M__SCHEDULE: mailboxes.m.schedule: "soon" is not a schedule (expected exactly 5 fields, found 1: [soon]); write "@every 1m" or five fields: minute hour day month weekday`},
+		{[]string{"POSTFERRY_MAILBOXES__M__SCHEDULE=soon"}, nil, `$POSTFERRY_MAILBOXES__M__SCHEDULE: mailboxes.m.schedule: "…" is not a schedule (expected exactly 5 fields, found 1: […]); write "@every 1m" or five fields: minute hour day month weekday`},
 		{[]string{"POSTFERRY_MAILBOXES__M=x"}, nil, ""}, // a block has no variable
 	} {
 		o := environ(c.vars...)

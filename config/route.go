@@ -33,11 +33,10 @@ func (r Route) locate(key string, err error) error {
 	if err == nil || r.node == nil {
 		return err
 	}
-	pos, path := r.node.pos, r.path
-	if e := r.node.find(key); e != nil {
-		pos, path = placeOfValue(e), join(path, key)
+	if r.node.kind == scalar { // the short form
+		return &Error{File: r.node.pos.file, Line: r.node.pos.line, Path: r.path, Err: r.node.unfilled(err)}
 	}
-	return &Error{File: pos.file, Line: pos.line, Path: path, Err: err}
+	return locate(r.node, r.path, key, err)
 }
 
 func checkRoutes(routes []Route) error {

@@ -85,8 +85,7 @@ func (s *Section) Error(key string, err error) error {
 	if key == "" {
 		return s.error(s.node.pos, "", err)
 	}
-	pos, path := locate(s.node, s.path, key)
-	return &Error{File: pos.file, Line: pos.line, Path: path, Err: err}
+	return locate(s.node, s.path, key, err)
 }
 
 // OneOf gives an error unless value, which stands under key, is one of allowed.

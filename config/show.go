@@ -59,7 +59,11 @@ func add(block *yaml.Node, key string, value *yaml.Node) {
 }
 
 func text(s string) *yaml.Node {
-	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: strings.ToValidUTF8(s, "\uFFFD")}
+	y := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: strings.ToValidUTF8(s, "\uFFFD")}
+	if plainValue(s) != any(s) {
+		y.Style = yaml.DoubleQuotedStyle
+	}
+	return y
 }
 
 // setScalar replaces the value of a key that is there.
@@ -119,8 +123,8 @@ func shownScalar(n *node) *yaml.Node {
 	switch {
 	case n.secret || !n.decoded:
 		return text(secret.Masked)
-	case n.typed, n.plain && n.free:
-		return &yaml.Node{Kind: yaml.ScalarNode, Value: n.value}
+	case n.typed, n.free:
+		return &yaml.Node{Kind: yaml.ScalarNode, Value: escape(n.value)}
 	case n.raw:
 		return text(n.value)
 	}

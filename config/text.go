@@ -134,16 +134,20 @@ func unknownWord(text string, words []string) error {
 // unfilled takes what a variable holds out of an error: it may be a secret that
 // stands in the wrong place.
 func (n *node) unfilled(err error) error {
-	text, stand := err.Error(), n.text
-	switch {
-	case n.value == "" || !n.secret && !n.override && len(n.vars) == 0:
+	if n == nil || n.value == "" || !n.secret && !n.override && len(n.vars) == 0 {
 		return err
-	case n.secret || n.override:
+	}
+	text, stand := err.Error(), n.text
+	if n.secret || n.override {
 		stand = "…"
 	}
 	short := strings.TrimSuffix(shorten(n.value), "…")
 	for _, form := range []string{n.value, short} {
 		quoted := strconv.Quote(form)
+		text = strings.ReplaceAll(text, quoted, `"`+stand+`"`)
+		if len(form) < 4 { // it may be part of any word
+			continue
+		}
 		text = strings.ReplaceAll(text, quoted[1:len(quoted)-1], stand)
 		text = strings.ReplaceAll(text, form, stand)
 	}

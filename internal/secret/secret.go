@@ -13,22 +13,36 @@ import (
 const Masked = "********"
 
 // Secret is a value that cannot be printed. The zero Secret is empty and
-// renders as "". Secrets are compared with Equal or after Reveal.
-type Secret struct{ value string }
+// renders as "". Secrets are compared after Reveal.
+type Secret struct {
+	// A pointer, since fmt passes every method by when a verb does not fit the
+	// struct around the secret, and then prints fields as they are.
+	value *string
+}
 
 // New wraps value.
-func New(value string) Secret { return Secret{value} }
+func New(value string) Secret {
+	if value == "" {
+		return Secret{}
+	}
+	return Secret{&value}
+}
 
 // Reveal returns the value itself. Hand it to the peer that needs it, never to
 // a formatter.
-func (s Secret) Reveal() string { return s.value }
+func (s Secret) Reveal() string {
+	if s.value == nil {
+		return ""
+	}
+	return *s.value
+}
 
 // IsZero reports whether the secret is empty.
-func (s Secret) IsZero() bool { return s.value == "" }
+func (s Secret) IsZero() bool { return s.value == nil }
 
 // String implements fmt.Stringer with the masked form.
 func (s Secret) String() string {
-	if s.value == "" {
+	if s.IsZero() {
 		return ""
 	}
 	return Masked
@@ -46,7 +60,7 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // UnmarshalText implements encoding.TextUnmarshaler: a secret is read from
 // configuration as plain text.
-func (s *Secret) UnmarshalText(b []byte) error { s.value = string(b); return nil }
+func (s *Secret) UnmarshalText(b []byte) error { *s = New(string(b)); return nil }
 
 // LogValue implements slog.LogValuer with the masked form.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }

@@ -29,7 +29,11 @@ func TestSecretIsMaskedInEveryRendering(t *testing.T) {
 	}
 	renderings := []string{log.String(), string(encoded)}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d"} {
-		renderings = append(renderings, fmt.Sprintf(verb, s), fmt.Sprintf(verb, holder))
+		renderings = append(renderings, fmt.Sprintf(verb, s), fmt.Sprintf(verb, &s), fmt.Sprintf(verb, holder), fmt.Sprintf(verb, &holder))
+		// A verb that does not fit a pointer: fmt then asks no method of what it
+		// points to.
+		outer := struct{ Inner any }{&holder}
+		renderings = append(renderings, fmt.Sprintf(verb, outer), fmt.Sprintf(verb, []any{&holder, outer}))
 	}
 	for _, r := range renderings {
 		if strings.Contains(r, canary) || strings.Contains(strings.ToLower(r), fmt.Sprintf("%x", canary)) {
