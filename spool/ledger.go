@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -97,9 +98,29 @@ type merge struct {
 	order   []int32 // indices of uids, sorted; those known are set to -1
 	at      int     // how far in order
 	now     time.Time
-	lacks   bool // the listing is complete: what it lacks is gone
-	present int  // listed and known
-	missing int  // lacked since now
+	lacks   bool   // the listing is complete: what it lacks is gone
+	present int    // listed and known
+	missing int    // lacked since now
+	lacked  string // one of those
+}
+
+// sameValidity tells that listing and ledger have one UIDVALIDITY, so that the
+// UIDs the listing lacks were not renumbered (RFC 9051, section 2.3.1.1).
+// Unique-ids have none.
+func (m *merge) sameValidity() bool {
+	was, ok := validity(m.lacked)
+	is, also := validity(m.uids[0])
+	return ok && also && was == is
+}
+
+// validity splits "UIDVALIDITY/UID".
+func validity(uid string) (string, bool) {
+	v, n, ok := strings.Cut(uid, "/")
+	return v, ok && isNumber(v) && isNumber(n)
+}
+
+func isNumber(s string) bool {
+	return s != "" && strings.Trim(s, "0123456789") == ""
 }
 
 func (s *Spool) reconcile(ctx context.Context, box BoxKey, uids []string, complete bool, cursor, was string) ([]string, error) {
@@ -118,7 +139,7 @@ func (s *Spool) reconcile(ctx context.Context, box BoxKey, uids []string, comple
 			if cursor != was {
 				op.Cursor = &cursor
 			}
-			op.Reset = m.present == 0 && m.missing > 0 && len(uids) > 0
+			op.Reset = m.present == 0 && m.missing > 0 && len(uids) > 0 && !m.sameValidity()
 		} else {
 			after = rows[len(rows)-1].UID
 		}
@@ -170,6 +191,7 @@ func (m *merge) row(k Known, op *LedgerOp) {
 	case !m.lacks:
 	case k.Gone.IsZero():
 		m.missing++
+		m.lacked = k.UID
 		op.Gone = append(op.Gone, k.UID)
 	case m.now.Sub(k.Gone) >= forgetAfter:
 		op.Forget = append(op.Forget, k.UID)

@@ -77,7 +77,7 @@ type RecordOp struct {
 }
 
 // SettledOp marks settlements as confirmed by the server; ids that are not owed
-// are passed over.
+// are passed over. The UID of a mail that was deleted or moved is gone since At.
 type SettledOp struct {
 	IDs []int64
 	At  time.Time

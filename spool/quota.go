@@ -78,10 +78,11 @@ func (u *usage) refuses(quota int64, mailbox string, size int64) error {
 			e.Sink, e.Octets = "", m.loose
 		}
 	}
-	if e.Octets == 0 && (free == 0 || size > free) {
+	switch {
+	case e.Octets > 0:
+		return e
+	case free == 0 || size > free:
 		e.Octets = u.kept
-	}
-	if e.Octets > 0 {
 		return e
 	}
 	return nil

@@ -6,9 +6,10 @@ import (
 	"time"
 )
 
-// Store keeps what must survive. The front calls Commit from one goroutine at a
-// time; everything else may be called at any time by several. Errors are wrapped
-// so that errors.Is finds ErrFenced where the disk can no longer be believed.
+// Store keeps what must survive. Every method may be called at any time by several
+// goroutines; one Commit or Maintain waits for the other. Errors are wrapped so
+// that errors.Is finds ErrFenced where the disk can no longer be believed, and
+// ErrFull where it is full.
 //
 // spooltest.Run is the conformance suite every Store passes.
 type Store interface {

@@ -57,6 +57,8 @@ func (s *Store) Commit(ctx context.Context, ops []spool.Op) error {
 	if s.conn == nil {
 		return spool.ErrReadOnly
 	}
+	s.writing.Lock()
+	defer s.writing.Unlock()
 	if err := s.adopt(ops); err != nil {
 		disownAll(ops)
 		return s.grade(err)

@@ -174,6 +174,9 @@ func joinActions(actions []spool.Action) string {
 }
 
 func splitActions(text string) ([]spool.Action, error) {
+	if text == "" {
+		return nil, nil
+	}
 	var actions []spool.Action
 	for line := range strings.SplitSeq(text, "\n") {
 		a, err := spool.ParseAction(line)

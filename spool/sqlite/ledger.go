@@ -9,12 +9,22 @@ import (
 
 func (b *batch) settled(op *spool.SettledOp) error {
 	for _, id := range op.IDs {
-		mailboxes, err := column[string](b, b.s.w.Settled, id)
+		var mailbox, action string
+		var item int64
+		err := b.query(b.s.w.Settled, id).Scan(&mailbox, &item, &action)
+		if errors.Is(err, sql.ErrNoRows) {
+			continue
+		}
 		if err != nil {
 			return err
 		}
-		for _, m := range mailboxes {
-			b.add(m, countSettlements, -1)
+		b.add(mailbox, countSettlements, -1)
+		// What was removed on purpose is gone from now on: a listing without it says
+		// nothing of a reset.
+		if a, err := spool.ParseAction(action); err == nil && (a.Verb == spool.Delete || a.Verb == spool.Move) {
+			if err := b.exec(b.s.w.Removed, unix(op.At), item); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -21,6 +21,11 @@ const (
 // sync of the database fails; the next one would succeed, without the pages, and
 // let the log go that has them. So it is done here, where the error is seen.
 func (s *Store) Maintain(ctx context.Context) error {
+	if s.conn == nil {
+		return nil
+	}
+	s.writing.Lock()
+	defer s.writing.Unlock()
 	err := s.checkpoint(ctx)
 	if err == nil && s.erased >= vacuumAt {
 		err = s.vacuum(ctx)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 
@@ -35,6 +36,7 @@ type Store struct {
 	settings []string
 	fresh    bool
 	fenced   atomic.Bool
+	writing  sync.Mutex // one Commit or Maintain
 	erased   int  // mails erased since pages were last given back; the writer's
 	scrub    bool // mails were forgotten that may be in the log still; the writer's
 }
