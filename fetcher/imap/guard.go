@@ -54,10 +54,10 @@ func violatef(format string, args ...any) error {
 // would punish a slow disk. watch bounds the server's silence instead.
 type guard struct {
 	net.Conn
-	br *bufio.Reader
+	in inlet
 
 	// What the reading goroutine knows.
-	long    []byte // a line longer than br's buffer
+	long    []byte // a line longer than in's buffer
 	out     []byte // octets approved and not yet read by the client
 	literal int64  // octets of an approved literal still to pass
 	open    state  // what the next line continues
@@ -98,7 +98,7 @@ const (
 // server's first octet.
 func newGuard(conn net.Conn, greeting string) *guard {
 	g := &guard{Conn: conn, out: []byte(greeting)}
-	g.br = bufio.NewReaderSize(timed{conn, &g.reading}, 32<<10)
+	g.in.r = timed{conn, &g.reading}
 	return g
 }
 
@@ -126,7 +126,7 @@ func (g *guard) Read(p []byte) (int, error) {
 			return n, nil
 		}
 		if g.literal > 0 {
-			n, err := g.br.Read(p[:min(int64(len(p)), g.literal)])
+			n, err := g.in.Read(p[:min(int64(len(p)), g.literal)])
 			g.literal -= int64(n)
 			if err != nil {
 				err = g.fail(unexpected(err))
@@ -169,7 +169,7 @@ func (g *guard) readLine() ([]byte, error) {
 	if cap(g.long) > 64<<10 {
 		g.long = nil
 	}
-	line, err := g.br.ReadSlice('\n')
+	line, err := g.in.ReadSlice()
 	if err != bufio.ErrBufferFull {
 		return line, err
 	}
@@ -178,7 +178,7 @@ func (g *guard) readLine() ([]byte, error) {
 		if len(g.long) > maxResponse {
 			return g.long, violatef("a line of more than %d octets", maxResponse)
 		}
-		line, err = g.br.ReadSlice('\n')
+		line, err = g.in.ReadSlice()
 		g.long = append(g.long, line...)
 	}
 	return g.long, err
@@ -216,14 +216,7 @@ func (g *guard) drop(literal int64) error {
 		return err
 	}
 	g.open = dropping
-	for literal > 0 {
-		n, err := g.br.Discard(int(min(literal, 1<<20)))
-		literal -= int64(n)
-		if err != nil {
-			return unexpected(err)
-		}
-	}
-	return nil
+	return unexpected(g.in.discard(literal))
 }
 
 // Write implements net.Conn.

@@ -91,6 +91,7 @@ func (x *session) begin(ctx context.Context, op string) error {
 	}
 	record.Offers(x.offers())
 	x.g.settled.Store(true)
+	x.before = nil
 	return nil
 }
 
@@ -103,8 +104,13 @@ func (x *session) readCapabilities(ctx context.Context) error {
 			return nil
 		}
 		var err error
-		x.caps, err = x.client.Capability().Wait()
-		return err
+		if x.caps, err = x.client.Capability().Wait(); err != nil {
+			return err
+		}
+		if known := x.client.Caps(); known != nil {
+			x.caps = known // the same in one place
+		}
+		return nil
 	})
 }
 
