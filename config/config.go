@@ -43,7 +43,7 @@ type Options struct {
 
 // top are the keys of the file itself.
 type top struct {
-	Version int           `config:"version,required" doc:"1, the version of this format"`
+	Version int           `config:"version,required" enum:"1" doc:"1, the version of this format"`
 	Store   string        `config:"store" doc:"where mail is kept until it is delivered: sqlite:FILE, relative to this file, or to $STATE_DIRECTORY if that is set"`
 	Retain  time.Duration `config:"retain" doc:"delivered mail is kept for replay this long; 0: not at all"`
 	Listen  string        `config:"listen" doc:"address of health checks, metrics and the API; empty: off"`

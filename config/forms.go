@@ -32,7 +32,7 @@ func formOf(t reflect.Type) (f form, ok bool) {
 	case durationType:
 		return form{"length of time", `^(0|` + duration + `)$`, true}, true
 	case reflect.TypeFor[Size]():
-		return form{"size", `^\+?[0-9]+(\.[0-9]*)? ?([KkMmGgTt][Ii]?)?[Bb]?$`, true}, true
+		return form{"size", `^\+?[0-9]+(\.[0-9]*)?( ?([KkMmGgTt][Ii]?)?[Bb])?$`, true}, true
 	case reflect.TypeFor[Action]():
 		return form{"action", `^(keep|seen|delete|move:.+|flag:.+)$`, false}, true
 	case reflect.TypeFor[After]():

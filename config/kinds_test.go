@@ -72,14 +72,14 @@ func load(paths []string, o config.Options) (read, error) {
 	r.Config = cfg
 	errs := []error{err}
 	for _, m := range cfg.Mailboxes {
-		scheme, _, found := strings.Cut(m.Server, "://")
-		switch {
+		server, err := config.ParseServer(m.Server)
+		switch scheme := server.Scheme; {
 		case scheme == "imap" || scheme == "imaps":
 			r.imap[m.Name] = &imapKeys{}
 			errs = append(errs, m.Section.Decode(r.imap[m.Name]))
 		case scheme == "pop3" || scheme == "pop3s":
 			errs = append(errs, m.Section.Decode(&pop3Keys{}))
-		case found:
+		case err == nil:
 			errs = append(errs, m.Section.OneOf("server", scheme, []string{"imap", "imaps", "pop3", "pop3s"}))
 		}
 	}

@@ -18,6 +18,9 @@ func fieldsSchema(fields []field, defaults reflect.Value) object {
 		property := typeSchema(f.typ, f)
 		if f.required {
 			required = append(required, f.name)
+			if f.typ.Kind() == reflect.Slice {
+				property["minItems"] = 1
+			}
 		} else {
 			property = optional(property)
 		}
@@ -111,6 +114,12 @@ func typeSchema(t reflect.Type, f field) object {
 		return object{}
 	case t.Kind() == reflect.Bool:
 		return orReference(object{"type": "boolean"}, f.raw)
+	case (whole || number) && len(f.enum) > 0:
+		list := []any{}
+		for _, word := range f.enum {
+			list = append(list, plainValue(word))
+		}
+		return orReference(object{"enum": list}, f.raw)
 	case whole:
 		return orReference(object{"type": "integer"}, f.raw)
 	case number:
