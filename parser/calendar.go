@@ -34,6 +34,7 @@ type calendarReader struct {
 	where  string
 	method string
 	begun  bool // BEGIN:VCALENDAR came
+	ended  bool // END:VCALENDAR came
 	first  int  // where in msg.Calendar the events of this calendar begin
 
 	event    *Event
@@ -43,25 +44,31 @@ type calendarReader struct {
 
 func (r *calendarReader) read(text string) {
 	r.first = len(r.p.msg.Calendar)
-	line := ""
+	defer r.calls()
+	var line strings.Builder
 	for next := range strings.Lines(text) {
 		next = strings.TrimRight(next, "\n")
 		if next != "" && (next[0] == ' ' || next[0] == '\t') { // folded
-			if len(line)+len(next) < 64<<10 {
-				line += next[1:]
+			if line.Len()+len(next) < maxFieldValue {
+				line.WriteString(next[1:])
 			}
 			continue
 		}
-		if !r.line(line) {
+		if !r.line(line.String()) {
 			return
 		}
-		line = next
+		line.Reset()
+		line.WriteString(next)
 	}
-	r.line(line)
-	if r.event != nil || !r.begun {
+	r.line(line.String())
+	if !r.begun || !r.ended {
 		r.p.problemOnce(ProblemBadCalendar, r.where, "the calendar breaks off")
 	}
 	r.end()
+}
+
+// calls gives the events the method of their calendar.
+func (r *calendarReader) calls() {
 	for i := r.first; i < len(r.p.msg.Calendar); i++ {
 		r.p.msg.Calendar[i].Method = optional(strings.ToUpper(oneLine(r.method)))
 	}
@@ -85,6 +92,8 @@ func (r *calendarReader) line(s string) bool {
 			r.within--
 		} else if strings.EqualFold(strings.TrimSpace(value), "VEVENT") {
 			r.end()
+		} else if strings.EqualFold(strings.TrimSpace(value), "VCALENDAR") {
+			r.ended = true
 		}
 	case r.event == nil:
 		if name == "METHOD" {

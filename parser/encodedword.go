@@ -26,6 +26,7 @@ func (p *parse) decodeText(s, where string) string {
 		plain = w.end
 	}
 	t.plain(s[plain:], false)
+	t.flush()
 	if words.broken {
 		p.problemOnce(ProblemBadEncodedWord, where, "an encoded-word was left as it stands")
 	}

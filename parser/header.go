@@ -69,10 +69,17 @@ func (p *parse) readHeader(pos int64, where string) (header, int64) {
 	want := 4 << 10
 	for {
 		b := p.src.at(pos, want)
-		i := 0
+		i, lf := 0, -1
 		more := pos+int64(len(b)) < p.src.size
 		for i < len(b) {
-			end, next := p.headerLine(b, i)
+			if lf < i {
+				if lf = bytes.IndexByte(b[i:], '\n'); lf < 0 {
+					lf = len(b)
+				} else {
+					lf += i
+				}
+			}
+			end, next := p.headerLine(b, i, lf)
 			if more && next+1000 > len(b) {
 				break // the line, or the one after it, may go on beyond the window
 			}
@@ -108,18 +115,12 @@ func (p *parse) readHeader(pos int64, where string) (header, int64) {
 	}
 }
 
-// headerLine finds where the line at i ends, and where the next begins. Lines
-// end in CRLF or LF. A lone CR ends a line too where a field or a blank line
-// follows it: old systems wrote such mail.
-func (p *parse) headerLine(b []byte, i int) (end, next int) {
-	rest := b[i:]
-	nl := bytes.IndexByte(rest, '\n')
-	if nl < 0 {
-		nl = len(rest)
-		next = len(b)
-	} else {
-		next = i + nl + 1
-	}
+// headerLine finds where the line at i ends, and where the next begins; lf is
+// the next LF. Lines end in CRLF or LF. A lone CR ends a line too where a field
+// or a blank line follows it: old systems wrote such mail.
+func (p *parse) headerLine(b []byte, i, lf int) (end, next int) {
+	rest, nl := b[i:], lf-i
+	next = min(lf+1, len(b))
 	line := rest[:nl]
 	for from := 0; ; {
 		cr := bytes.IndexByte(line[from:], '\r')

@@ -1,6 +1,7 @@
 package parser
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -57,7 +58,16 @@ func (p *parse) problem(code, where, detail string) {
 		p.msg.Problems = append(p.msg.Problems, Problem{code, clip(validUTF8(where), 200), clip(validUTF8(detail), 200)})
 	case n == p.lim.Problems:
 		p.msg.Problems = append(p.msg.Problems, Problem{ProblemLimitProblems, "", "more problems than are listed"})
+		fallthrough
+	default: // what was cut is always said, each limit once
+		if strings.HasPrefix(code, "limit-") && !p.named(code) {
+			p.msg.Problems = append(p.msg.Problems, Problem{code, clip(validUTF8(where), 200), clip(validUTF8(detail), 200)})
+		}
 	}
+}
+
+func (p *parse) named(code string) bool {
+	return slices.ContainsFunc(p.msg.Problems, func(q Problem) bool { return q.Code == code })
 }
 
 // problemOnce notes a problem whose code and place were not noted before.

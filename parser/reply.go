@@ -13,13 +13,17 @@ import (
 // other languages, "-----Original Message-----", a block of From, Sent, To and
 // Subject. A signature belongs to neither (RFC 3676 section 4.3).
 func splitReply(text string) *Reply {
-	s := replySplitter{lines: strings.Split(text, "\n")}
+	s := replySplitter{lines: strings.SplitN(text, "\n", maxReplyLines)}
 	for s.at < len(s.lines) {
 		s.step()
 	}
 	s.endFresh()
 	return &Reply{Text: strings.TrimSpace(strings.Join(s.fresh, "\n")), Quoted: strings.Trim(strings.Join(s.quoted, "\n"), "\n")}
 }
+
+// maxReplyLines is how many lines are looked at one by one; the rest of a longer
+// text belongs where the last of them does.
+const maxReplyLines = 50000
 
 type replySplitter struct {
 	lines  []string
@@ -33,6 +37,9 @@ type replySplitter struct {
 func (s *replySplitter) step() {
 	line := s.lines[s.at]
 	switch {
+	case strings.TrimSpace(line) == "":
+		s.fresh = append(s.fresh, line)
+		s.at++
 	case isQuoted(line):
 		s.quote(1)
 	case restIsQuoted(s.lines[s.at:]):
@@ -90,8 +97,16 @@ const (
 // "On Tue, 24 Nov 2026 at 10:00, Ada Byron <ada@example.com> wrote:".
 func attribution(lines []string) int {
 	joined := ""
-	first := strings.TrimSpace(trimMark(lines[0]))
-	lead := first != "" && len(first) <= maxAttributionSize && hasLead(first) && hasDigit(first)
+	first := lines[0]
+	if len(first) > maxAttributionSize {
+		return 0
+	}
+	lead := hasDigit(first)
+	if !lead && strings.IndexByte(first, ':') < 0 && !strings.Contains(first, "：") {
+		return 0
+	}
+	first = trimMark(first)
+	lead = lead && first != "" && hasLead(first)
 	for n, line := range lines[:min(len(lines), maxAttribution)] {
 		line = strings.TrimSpace(trimMark(line))
 		if line == "" || len(joined)+len(line) > maxAttributionSize || n > 0 && !lead {
@@ -284,8 +299,9 @@ const maxSignature = 15
 
 // withoutSignature cuts lines at the signature.
 func withoutSignature(lines []string) []string {
+	tail := tailOf(lines)
 	for i, line := range lines {
-		if line == "-- " || (line == "--" || line == "— " || line == "-- \u00a0") && filled(lines[i:]) <= maxSignature {
+		if line == "-- " || i >= tail && (line == "--" || line == "— " || line == "-- \u00a0") {
 			return lines[:i]
 		}
 	}
@@ -301,15 +317,17 @@ func withoutSignature(lines []string) []string {
 	return lines
 }
 
-// filled counts the lines that are not blank.
-func filled(lines []string) int {
-	n := 0
-	for _, line := range lines {
-		if strings.TrimSpace(line) != "" {
-			n++
+// tailOf returns where the last lines begin that may be a signature.
+func tailOf(lines []string) int {
+	i := len(lines)
+	for n := 0; i > 0; i-- {
+		if strings.TrimSpace(lines[i-1]) != "" {
+			if n++; n > maxSignature {
+				break
+			}
 		}
 	}
-	return n
+	return i
 }
 
 // deviceLines are what programs put below a text for their own praise.

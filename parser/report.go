@@ -143,12 +143,22 @@ func (p *parse) failedRecipients(root *part) {
 	}
 }
 
+// maxFieldValue bounds a field of such a part.
+const maxFieldValue = 64 << 10
+
 // fieldGroups reads groups of fields parted by blank lines.
 func fieldGroups(octets []byte) []header {
 	var groups []header
 	var h header
-	end := func() {
+	var value strings.Builder // of the last field of h
+	endField := func() {
 		if len(h) > 0 {
+			h[len(h)-1].value = value.String()
+		}
+		value.Reset()
+	}
+	endGroup := func() {
+		if endField(); len(h) > 0 {
 			groups = append(groups, h)
 		}
 		h = nil
@@ -157,15 +167,20 @@ func fieldGroups(octets []byte) []header {
 		line = strings.TrimRight(line, "\r\n")
 		switch {
 		case strings.TrimSpace(line) == "":
-			end()
-		case (line[0] == ' ' || line[0] == '\t') && len(h) > 0:
-			h[len(h)-1].value += " " + strings.TrimSpace(line)
+			endGroup()
+		case line[0] == ' ' || line[0] == '\t':
+			if len(h) > 0 && value.Len()+len(line) < maxFieldValue {
+				value.WriteString(" " + strings.TrimSpace(line))
+			}
 		default:
-			if name, value, ok := strings.Cut(line, ":"); ok && len(groups) <= maxBounced && len(h) < 1000 {
-				h = append(h, field{name: strings.TrimSpace(name), value: strings.TrimSpace(value)})
+			name, v, ok := strings.Cut(line, ":")
+			if ok && len(groups) <= maxBounced && len(h) < 1000 {
+				endField()
+				h = append(h, field{name: strings.TrimSpace(name)})
+				value.WriteString(strings.TrimSpace(clip(v, maxFieldValue)))
 			}
 		}
 	}
-	end()
+	endGroup()
 	return groups
 }
