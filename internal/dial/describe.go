@@ -12,8 +12,8 @@ import (
 const soon = 14 * 24 * time.Hour
 
 // describe says what TLS has established: version, names, issuer and the days
-// the certificate has left.
-func describe(state tls.ConnectionState, now time.Time) (said, warning string) {
+// the certificate has left. What stands in the certificate goes through clean.
+func describe(state tls.ConnectionState, now time.Time, clean func(string) string) (said, warning string) {
 	said = tls.VersionName(state.Version)
 	if len(state.PeerCertificates) == 0 {
 		return said, ""
@@ -21,7 +21,7 @@ func describe(state tls.ConnectionState, now time.Time) (said, warning string) {
 	leaf := state.PeerCertificates[0]
 	left := leaf.NotAfter.Sub(now)
 	until := leaf.NotAfter.UTC().Format(time.DateOnly)
-	said += fmt.Sprintf(", certificate for %s by %s, %s left (until %s)", names(leaf), issuer(leaf), days(left), until)
+	said += fmt.Sprintf(", certificate for %s by %s, %s left (until %s)", clean(names(leaf)), clean(issuer(leaf)), days(left), until)
 	if left < soon {
 		warning = fmt.Sprintf("the certificate ends on %s; have it renewed before", until)
 	}

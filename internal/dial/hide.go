@@ -41,7 +41,7 @@ func NewHider(secrets ...secret.Secret) *Hider {
 func (h *Hider) learn(s string) {
 	h.secrets = append(h.secrets, strings.ToLower(s))
 	for _, form := range []string{
-		s, Printable(s), quoted(s), quoted(Printable(s)), url.QueryEscape(s), url.PathEscape(s), hex.EncodeToString([]byte(s)),
+		s, Printable(s), quoted(s), quoted(Printable(s)), ascii(s), url.QueryEscape(s), url.PathEscape(s), hex.EncodeToString([]byte(s)),
 	} {
 		h.folded = append(h.folded, strings.ToLower(form))
 	}
@@ -57,6 +57,11 @@ func (h *Hider) learn(s string) {
 
 func quoted(s string) string {
 	q := strconv.Quote(s)
+	return q[1 : len(q)-1]
+}
+
+func ascii(s string) string {
+	q := strconv.QuoteToASCII(s)
 	return q[1 : len(q)-1]
 }
 

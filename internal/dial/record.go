@@ -47,7 +47,7 @@ type Line struct {
 // the context it was given to by WithRecord. Dialer and Conn note what they see
 // themselves; the protocol above says when its steps begin. Everything noted is
 // safe to show: what is sent during StepSignIn is not looked at at all, and
-// nothing is kept that holds a secret in any form a Hider knows.
+// nothing a server says is kept that holds a secret in any form a Hider knows.
 //
 // All methods may be called on a nil Record, which notes nothing, and by several
 // goroutines at once.
@@ -148,12 +148,13 @@ func (r *Record) current() string {
 	return r.steps[len(r.steps)-1].Name
 }
 
-// Said notes what was seen in the step under way.
+// Said notes what was seen in the step under way. Words of the server among it
+// have to go through Clean first.
 func (r *Record) Said(format string, args ...any) {
 	r.note(func(s *Step, text string) { s.Said = text }, format, args...)
 }
 
-// Warn adds a warning to the step under way.
+// Warn adds a warning to the step under way; as for Said.
 func (r *Record) Warn(format string, args ...any) {
 	r.note(func(s *Step, text string) {
 		if s.Warning != "" {
@@ -167,7 +168,7 @@ func (r *Record) note(set func(*Step, string), format string, args ...any) {
 	if r == nil {
 		return
 	}
-	text := r.Clean(fmt.Sprintf(format, args...))
+	text := fmt.Sprintf(format, args...)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if n := len(r.steps); n > 0 {
@@ -183,7 +184,7 @@ func (r *Record) Offers(capabilities []string) {
 	r.mu.Lock()
 	r.offers = slices.Clone(capabilities)
 	r.mu.Unlock()
-	r.Said("%s", strings.Join(capabilities, " "))
+	r.Said("%s", r.Clean(strings.Join(capabilities, " ")))
 }
 
 // Offered is what Offers was told last.
@@ -193,8 +194,13 @@ func (r *Record) Offered() []string {
 	return slices.Clone(r.offers)
 }
 
-// Clean is the text with the record's secrets masked.
-func (r *Record) Clean(text string) string { return Printable(r.hide.Clean(text)) }
+// Clean is what a server said with the record's secrets masked, safe to show.
+func (r *Record) Clean(text string) string {
+	if r == nil {
+		return Printable(text)
+	}
+	return Printable(r.hide.Clean(text))
+}
 
 // Steps ends the step under way and gives all of them.
 func (r *Record) Steps() []Step {
@@ -214,7 +220,7 @@ func (r *Record) secured(state tls.ConnectionState) {
 	if r == nil {
 		return
 	}
-	said, warning := describe(state, time.Now())
+	said, warning := describe(state, time.Now(), r.Clean)
 	r.Said("%s", said)
 	if warning != "" {
 		r.Warn("%s", warning)

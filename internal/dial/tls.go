@@ -78,7 +78,10 @@ func (t TLS) pin(c *tls.Config) error {
 	}
 	var pins [][]byte
 	for _, text := range t.PinSHA256 {
-		bare := strings.TrimPrefix(strings.TrimPrefix(text, "sha256/"), "/") // curl and HPKP write sha256//…
+		bare := strings.TrimPrefix(text, "sha256/")
+		if len(bare) == base64.StdEncoding.EncodedLen(sha256.Size)+1 {
+			bare = strings.TrimPrefix(bare, "/") // curl writes sha256//…; the hash itself may begin with / too
+		}
 		pin, err := base64.StdEncoding.DecodeString(bare)
 		if err != nil || len(pin) != sha256.Size {
 			return fmt.Errorf("tls.pin_sha256 %q is not the base64 of a SHA-256 hash (44 characters)", Printable(text))

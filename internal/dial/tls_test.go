@@ -192,6 +192,15 @@ func TestConfigRefuses(t *testing.T) {
 	}
 }
 
+func TestPinMayBeginWithASlash(t *testing.T) {
+	hash := strings.Repeat("/", 42) + "8=" // of 32 octets 0xff
+	for _, text := range []string{hash, "sha256/" + hash, "sha256//" + hash} {
+		if _, err := (dial.TLS{PinSHA256: []string{text}}).Config("mail.example.com"); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
 func TestVerificationIsOnByDefault(t *testing.T) {
 	c, err := dial.TLS{}.Config("mail.example.com")
 	if err != nil {
