@@ -80,6 +80,20 @@ func ask(ctx context.Context, path, method, route string, body, into any) error 
 
 // request gives the answer to a request, if it is 200.
 func request(ctx context.Context, path, method, route string, body any) (*http.Response, error) {
+	resp, err := send(ctx, path, method, route, body)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		said, _ := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
+		resp.Body.Close()
+		return nil, fmt.Errorf("the running service answers %s: %s", resp.Status, bytes.TrimSpace(said))
+	}
+	return resp, nil
+}
+
+// send gives the answer to a request, whatever it is.
+func send(ctx context.Context, path, method, route string, body any) (*http.Response, error) {
 	transport := &http.Transport{
 		DisableKeepAlives: true,
 		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return dialUnix(ctx, path) },
@@ -102,11 +116,6 @@ func request(ctx context.Context, path, method, route string, body any) (*http.R
 	}
 	if err != nil {
 		return nil, fmt.Errorf("asking the running service: %w", err)
-	}
-	if resp.StatusCode != http.StatusOK {
-		said, _ := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
-		resp.Body.Close()
-		return nil, fmt.Errorf("the running service answers %s: %s", resp.Status, bytes.TrimSpace(said))
 	}
 	return resp, nil
 }

@@ -15,8 +15,9 @@ import (
 
 // Backend is what the socket answers from.
 type Backend struct {
-	Status func(context.Context) (Status, error)
-	Feed   *Feed // nil: no live events
+	Status   func(context.Context) (Status, error)
+	Feed     *Feed    // nil: no live events
+	Operator Operator // nil: nothing can be done to mail
 }
 
 // Server answers on the control socket.
@@ -80,6 +81,9 @@ func (b Backend) routes() http.Handler {
 		answer(w, s, err)
 	})
 	mux.HandleFunc("GET /v1/events", b.events)
+	if b.Operator != nil {
+		operate(mux, b.Operator)
+	}
 	return mux
 }
 

@@ -91,7 +91,7 @@ func (c *cli) run(cmd *cobra.Command, f runFlags) error {
 	if err != nil {
 		return errors.Join(err, sp.Close())
 	}
-	control, err := admin.Listen(admin.SocketPath(s.Store.Path), admin.Backend{Status: v.status, Feed: feed})
+	control, err := admin.Listen(admin.SocketPath(s.Store.Path), admin.Backend{Status: v.status, Feed: feed, Operator: sp})
 	if err != nil {
 		return errors.Join(err, v.close())
 	}

@@ -68,7 +68,7 @@ func openStore(ctx context.Context, s *setup, log *slog.Logger) (sp *spool.Spool
 	case err != nil:
 		return nil, false, err
 	}
-	if sp, err = spool.Open(ctx, store, spool.Options{Retain: s.Retain, Logger: log}); err != nil {
+	if sp, err = spool.Open(ctx, store, spool.Options{Retain: s.Retain, Quota: int64(s.Quota), Logger: log}); err != nil {
 		return nil, false, errors.Join(err, store.Close())
 	}
 	return sp, store.Fresh(), nil

@@ -19,6 +19,13 @@ func BuildBinary(t testing.TB, flags ...string) string {
 	return build(t, "cmd/postferry", flags...)
 }
 
+// BuildPeer builds a program that benchmarks compare postferry with, seqloop or
+// relay, once for this test process and returns its path.
+func BuildPeer(t testing.TB, name string) string {
+	t.Helper()
+	return build(t, "internal/mailtest/"+name)
+}
+
 // build builds one main package of this module.
 func build(t testing.TB, pkg string, flags ...string) string {
 	t.Helper()

@@ -1,0 +1,128 @@
+package main_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/postferry/postferry/internal/mailtest"
+)
+
+// documented are values for the variables that examples and documents name.
+var documented = []string{
+	"SUPPORT_PASSWORD=p", "INBOX_PASSWORD=p", "TEAM_PASSWORD=p", "PAGER_TOKEN=t", "P=p",
+	"HOOK_SECRET=" + hookSecret,
+}
+
+func TestExamplesLoadAndDoWhatTheySay(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(mailtest.ModuleRoot(t), "examples", "*", "postferry.yaml"))
+	if err != nil || len(files) < 4 {
+		t.Fatalf("%d examples found, error %v", len(files), err)
+	}
+	for _, file := range files {
+		dir := filepath.Dir(file)
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			code, _, stderr := program(t, dir, "", documented, "config", "show")
+			if code != 0 {
+				t.Fatalf("config show exits with %d: %s", code, stderr)
+			}
+			commands, err := os.ReadFile(filepath.Join(dir, "commands"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for line := range strings.Lines(string(commands)) {
+				if code, out, stderr := program(t, dir, "", documented, strings.Fields(line)...); code != 0 {
+					t.Errorf("%s: exit code %d: %s%s", strings.TrimSpace(line), code, out, stderr)
+				}
+			}
+			if _, err := os.Stat(filepath.Join(dir, "README.md")); err != nil {
+				t.Error(err)
+			}
+			left, err := filepath.Glob(filepath.Join(dir, "*.db*"))
+			if err != nil || len(left) > 0 {
+				t.Errorf("the commands left %v behind", left)
+			}
+		})
+	}
+}
+
+var yamlBlock = regexp.MustCompile("(?s)```yaml\n(.*?)```")
+
+func TestConfigurationsInDocumentsLoad(t *testing.T) {
+	root := mailtest.ModuleRoot(t)
+	docs, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	loaded := 0
+	for _, doc := range append(docs, filepath.Join(root, "README.md")) {
+		text, err := os.ReadFile(doc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, block := range yamlBlock.FindAllStringSubmatch(string(text), -1) {
+			if !strings.HasPrefix(block[1], "version: 1\n") {
+				continue // a part of one
+			}
+			loaded++
+			dir := t.TempDir()
+			if err := os.WriteFile(filepath.Join(dir, "postferry.yaml"), []byte(block[1]), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if code, _, stderr := program(t, dir, "", documented, "config", "show"); code != 0 {
+				t.Errorf("%s: exit code %d: %s", filepath.Base(doc), code, stderr)
+			}
+		}
+	}
+	if loaded == 0 {
+		t.Error("no document shows a whole configuration")
+	}
+}
+
+func TestQuickStartOfTheReadmeRunsAsWritten(t *testing.T) {
+	root := mailtest.ModuleRoot(t)
+	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var commands []string
+	for line := range strings.Lines(string(readme)) {
+		if command, indented := strings.CutPrefix(line, "    "); indented {
+			commands = append(commands, strings.TrimSpace(command))
+		} else if len(commands) > 0 {
+			break
+		}
+	}
+	if len(commands) != 2 || commands[1] != "make test" { // which is what runs this test
+		t.Fatalf("the README begins with the commands %q", commands)
+	}
+	cmd := exec.Command("sh", "-c", commands[0])
+	cmd.Dir = root
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s: %v", commands[0], err)
+	}
+	if events := strings.Count(string(out), `"type":"message.received"`); events < 6 {
+		t.Errorf("%s printed %d events", commands[0], events)
+	}
+	makefile, err := os.ReadFile(filepath.Join(root, "Makefile"))
+	if err != nil || !regexp.MustCompile(`(?m)^test:`).Match(makefile) {
+		t.Errorf("make test is not in the Makefile: %v", err)
+	}
+}
+
+// TestCommandsOfTheReadmeAreThere holds the README to the program's own help.
+func TestCommandsOfTheReadmeAreThere(t *testing.T) {
+	readme, err := os.ReadFile(filepath.Join(mailtest.ModuleRoot(t), "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile(`(?m)^    postferry ([a-z]+(?: show)?)`).FindAllStringSubmatch(string(readme), -1) {
+		if code, _, stderr := program(t, t.TempDir(), "", nil, append(strings.Fields(m[1]), "--help")...); code != 0 {
+			t.Errorf("postferry %s --help: exit code %d: %s", m[1], code, stderr)
+		}
+	}
+}
