@@ -16,11 +16,11 @@ const (
 )
 
 // Waits after failures, by how far the failure reaches. The last repeats. A
-// refused sign-in is tried at most about a dozen times a day: servers lock
+// refused sign-in is tried at most a dozen times a day: servers lock
 // accounts that are tried more often.
 var (
 	sessionWaits = []time.Duration{5 * time.Second, 15 * time.Second, time.Minute, 5 * time.Minute}
-	accountWaits = []time.Duration{time.Minute, 10 * time.Minute, time.Hour, 2 * time.Hour}
+	accountWaits = []time.Duration{time.Minute, 10 * time.Minute, time.Hour, 3 * time.Hour}
 )
 
 // tend visits one mailbox until ctx ends: at once, then by its schedule, when
