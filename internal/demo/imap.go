@@ -26,7 +26,7 @@ type imapServer struct {
 	server *imapserver.Server
 
 	room      int64      // the most octets of one mailbox
-	appending sync.Mutex // one mail at a time, so that the bound holds
+	appending sync.Mutex // while mail is put into a mailbox or announced
 
 	mu      sync.Mutex
 	changed chan struct{} // closed at the next change of any mailbox

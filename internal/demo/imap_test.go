@@ -280,3 +280,32 @@ func TestMailboxIsBounded(t *testing.T) {
 		t.Errorf("APPEND to a full mailbox gave %v", err)
 	}
 }
+
+func TestSearchFindsAsManyMailsAsWereAnnounced(t *testing.T) {
+	w := start(t, Options{})
+	c := imapSignIn(t, w, nil, nil)
+	inbox(t, c)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 2000 {
+			w.imap.add([]byte("Subject: x\r\n\r\nx\r\n"), time.Now())
+		}
+	}()
+	for more := true; more; {
+		select {
+		case <-done:
+			more = false
+		default:
+		}
+		if err := c.Noop().Wait(); err != nil {
+			t.Fatal(err)
+		}
+		if found, told := len(uidSearch(t, c)), c.Mailbox().NumMessages; found != int(told) {
+			t.Fatalf("%d mails were announced, %d found", told, found)
+		}
+	}
+	if n := c.Mailbox().NumMessages; int(n) != len(imapSamples)+2000 {
+		t.Errorf("%d mails exist", n)
+	}
+}

@@ -28,6 +28,10 @@ type imapSession struct {
 	box    string   // selected; "" if none is
 	told   imap.UID // every mail in box with a UID up to this was announced
 	closed bool
+
+	// searched is that a SEARCH was the last command. Nothing is announced between
+	// its results and its end, so that a client can compare the two counts.
+	searched bool
 }
 
 var (
@@ -75,22 +79,27 @@ func (s *imapSession) Unselect() error {
 func (s *imapSession) Poll(w *imapserver.UpdateWriter, allowExpunge bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.searched {
+		s.searched = false
+		return nil
+	}
 	return s.announce(w, allowExpunge)
 }
 
-// announce tells of all that has changed; s.mu is held.
+// announce tells of all that has changed; s.mu is held. No mail comes meanwhile,
+// so that a client finds as many as it was told of; it does not come while a
+// FETCH is answered either.
 func (s *imapSession) announce(w *imapserver.UpdateWriter, allowExpunge bool) error {
-	told := s.told
-	if s.box != "" {
-		if st, err := s.Status(s.box, &imap.StatusOptions{UIDNext: true}); err == nil {
-			told = max(told, st.UIDNext-1)
-		}
-	}
+	s.server.appending.Lock()
+	defer s.server.appending.Unlock()
 	if err := s.UserSession.Poll(w, allowExpunge); err != nil {
 		return err
 	}
-	if allowExpunge { // else announcements may have stayed behind an EXPUNGE
-		s.told = told
+	if s.box == "" || !allowExpunge { // without, announcements may have stayed behind an EXPUNGE
+		return nil
+	}
+	if st, err := s.Status(s.box, &imap.StatusOptions{UIDNext: true}); err == nil { // else it has another name now
+		s.told = st.UIDNext - 1
 	}
 	return nil
 }
@@ -115,7 +124,10 @@ func (s *imapSession) Idle(w *imapserver.UpdateWriter, stop <-chan struct{}) err
 
 // Search implements imapserver.Session.
 func (s *imapSession) Search(kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions) (*imap.SearchData, error) {
-	told := s.known()
+	s.mu.Lock()
+	told := s.told
+	s.searched = true
+	s.mu.Unlock()
 	if told == 0 {
 		if kind == imapserver.NumKindUID {
 			return &imap.SearchData{All: imap.UIDSet(nil)}, nil
@@ -140,6 +152,8 @@ func (s *imapSession) Store(w *imapserver.FetchWriter, set imap.NumSet, flags *i
 // Copy implements imapserver.Session.
 func (s *imapSession) Copy(set imap.NumSet, box string) (*imap.CopyData, error) {
 	defer s.server.tell()
+	s.server.appending.Lock()
+	defer s.server.appending.Unlock()
 	data, err := s.UserSession.Copy(s.announced(set), box)
 	if err != nil || len(data.SourceUIDs) == 0 {
 		return nil, err // without COPYUID, which cannot tell of nothing (RFC 4315 section 3)

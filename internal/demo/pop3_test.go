@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"testing"
@@ -61,8 +62,8 @@ func talk(t *testing.T, d *maildrop, dialogue string) {
 		}
 		got, err := r.ReadString('\n')
 		if text == "(end)" {
-			if err == nil {
-				t.Errorf("the server said %q and did not end the connection", got)
+			if err != io.EOF {
+				t.Errorf("the server said %q (%v) and did not end the connection", got, err)
 			}
 		} else if err != nil || got != text+"\r\n" {
 			t.Errorf("the server said %q (%v), want %q", got, err, text)
