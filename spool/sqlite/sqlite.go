@@ -37,8 +37,8 @@ type Store struct {
 	fresh    bool
 	fenced   atomic.Bool
 	writing  sync.Mutex // one Commit or Maintain
-	erased   int  // mails erased since pages were last given back; the writer's
-	scrub    bool // mails were forgotten that may be in the log still; the writer's
+	erased   int        // mails erased since pages were last given back; the writer's
+	scrub    bool       // mails were forgotten that may be in the log still; the writer's
 }
 
 var _ spool.Store = (*Store)(nil)
