@@ -7,6 +7,7 @@ type Env struct {
 	Version     string      // of postferry, for those that introduce themselves
 	Concurrency int         // how many Delivers run at once; 0 is DefaultConcurrency
 	Clock       clock.Clock // nil is clock.System
+	Inert       bool        // the sink is only asked for previews: it opens and makes nothing
 }
 
 // DefaultConcurrency is how many deliveries of one sink run at once.

@@ -20,7 +20,7 @@ func checkSink(ctx context.Context, k sinkSetup, t *checkTarget) {
 		checkFile(k, t)
 		return
 	}
-	d, err := k.destination()
+	d, err := k.destination(false)
 	if err != nil {
 		t.add("config", stepFailed, err.Error(), "", time.Since(began))
 		t.failed(exitConfig)

@@ -44,6 +44,7 @@ func (c *cli) dryRun(ctx context.Context, s *setup, f runFlags, log *slog.Logger
 	show := &shower{out: c.out}
 	v, err := newService(s, sp, log, serviceOptions{
 		readOnly: true,
+		inert:    true,
 		wrap:     func(name string, sink sinks.Sink) sinks.Sink { return &dryRunSink{Sink: sink, name: name, show: show} },
 		mailbox: func(m *fetcher.Mailbox) {
 			m.Policy, m.SettleWait, m.Limit = spool.Policy{After: spool.Action{Verb: spool.Keep}, Failed: spool.Action{Verb: spool.Keep}}, 0, f.limit

@@ -164,7 +164,7 @@ func (x *explanation) follow(box mailboxSetup, m *parser.Message, from sinks.Ori
 // preview makes the requests of one sink.
 func (x *explanation) preview(s *setup, name string, d sinks.Delivery, account string) {
 	k := s.sinks[slices.IndexFunc(s.sinks, func(k sinkSetup) bool { return k.Name == name })]
-	dest, err := k.destination()
+	dest, err := k.destination(true)
 	if err != nil {
 		x.Requests = append(x.Requests, explained{Sink: name, Error: err.Error()})
 		return

@@ -47,6 +47,7 @@ type runningSink struct {
 // serviceOptions are what differs between the commands that run the halves.
 type serviceOptions struct {
 	readOnly bool                                       // boxes are opened without changing anything
+	inert    bool                                       // sinks are made for previews alone
 	wrap     func(name string, s sinks.Sink) sinks.Sink // around each sink; nil: none
 	mailbox  func(*fetcher.Mailbox)                     // a last word on each mailbox; nil: none
 	observe  func(sinks.Event)                          // told of every routing and attempt; nil: nobody
@@ -109,7 +110,7 @@ func (v *service) prepare(s *setup, mailboxes []runningMailbox, running []runnin
 			newSinks = append(newSinks, runningSink{k, running[i].destination})
 			continue
 		}
-		d, err := k.destination()
+		d, err := k.destination(v.options.inert)
 		if err != nil {
 			return err
 		}

@@ -170,9 +170,10 @@ func (m mailboxSetup) policy() spool.Policy {
 
 func action(a config.Action) spool.Action { return spool.Action{Verb: spool.Verb(a.Verb), Arg: a.Arg} }
 
-// destination makes the sink and says how it is delivered to.
-func (k sinkSetup) destination() (sinks.Destination, error) {
-	sink, err := k.make(k.renderer, sinks.Env{Version: thisBuild().Version, Concurrency: k.Concurrency})
+// destination makes the sink and says how it is delivered to. An inert sink is
+// for previews alone.
+func (k sinkSetup) destination(inert bool) (sinks.Destination, error) {
+	sink, err := k.make(k.renderer, sinks.Env{Version: thisBuild().Version, Concurrency: k.Concurrency, Inert: inert})
 	if err != nil {
 		return sinks.Destination{}, configError(k.Section.Error("", err))
 	}

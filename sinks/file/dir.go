@@ -203,4 +203,9 @@ func (s *dir) Check(context.Context) []sinks.Finding {
 }
 
 // Close implements sinks.Sink.
-func (s *dir) Close() error { return s.root.Close() }
+func (s *dir) Close() error {
+	if s.root == nil {
+		return nil
+	}
+	return s.root.Close()
+}

@@ -24,8 +24,8 @@ import (
 // Options are the keys of a sink of type file, beside those every sink has.
 // Either path or dir is set.
 type Options struct {
-	Path string `config:"path" doc:"File to which one line of JSON is appended for each mail; - is standard output."`
-	Dir  string `config:"dir" doc:"Directory for one file each; made if it is missing."`
+	Path string `config:"path,path" doc:"File to which one line of JSON is appended for each mail; - is standard output."`
+	Dir  string `config:"dir,path" doc:"Directory for one file each; made if it is missing."`
 	Each string `config:"each" doc:"With dir: message (the default) or attachment."`
 }
 
@@ -46,18 +46,24 @@ func (o Options) Validate() error {
 
 // New makes the sink. It opens what it will write to, so that a wrong path is
 // found at the start.
-func New(_ string, o Options, r payload.Renderer, _ sinks.Env) (sinks.Sink, error) {
+func New(_ string, o Options, r payload.Renderer, e sinks.Env) (sinks.Sink, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	if o.Dir != "" {
+	switch {
+	case o.Dir != "" && e.Inert:
+		return &dir{render: r, path: o.Dir, attachments: o.Each == "attachment"}, nil
+	case o.Dir != "":
 		return newDir(o.Dir, o.Each == "attachment", r)
 	}
 	if t := r.ContentType(); t != "application/json" {
 		return nil, fmt.Errorf("path holds lines of JSON, which this format is not (%s): use dir", t)
 	}
-	if o.Path == "-" {
+	switch {
+	case o.Path == "-":
 		return &lines{render: r, file: os.Stdout, name: "standard output"}, nil
+	case e.Inert:
+		return &lines{render: r, path: o.Path, name: o.Path}, nil
 	}
 	return newLines(o.Path, r)
 }

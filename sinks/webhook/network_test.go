@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/postferry/postferry/internal/dial"
+	"github.com/postferry/postferry/config"
 	"github.com/postferry/postferry/internal/localca"
 	"github.com/postferry/postferry/internal/mailtest"
 	"github.com/postferry/postferry/sinks"
@@ -263,13 +263,13 @@ func TestTLSFailuresAreTheSinksFault(t *testing.T) {
 		want verdict
 		says string
 	}{
-		{"a trusted certificate", Options{URL: trusted.URL, TLS: dial.TLS{CAFile: caFile(t, ca)}}, delivered, ""},
+		{"a trusted certificate", Options{URL: trusted.URL, TLS: config.TLS{CAFile: caFile(t, ca)}}, delivered, ""},
 		{"an unknown issuer", Options{URL: trusted.URL}, sinkFault, "tls.ca_file"},
-		{"another issuer", Options{URL: trusted.URL, TLS: dial.TLS{CAFile: caFile(t, other)}}, sinkFault, "tls.ca_file"},
-		{"another name", Options{URL: trusted.URL, TLS: dial.TLS{CAFile: caFile(t, ca), ServerName: "other.example"}}, sinkFault, "tls.server_name"},
-		{"another key than the pinned one", Options{URL: trusted.URL, TLS: dial.TLS{CAFile: caFile(t, ca), PinSHA256: []string{strings.Repeat("A", 43) + "="}}}, sinkFault, "pin_sha256"},
-		{"no TLS at all", Options{URL: onPlain, TLS: dial.TLS{CAFile: caFile(t, ca)}}, sinkFault, "does not speak TLS"},
-		{"a client certificate is asked for", Options{URL: "https://" + alert, TLS: dial.TLS{CAFile: caFile(t, ca)}}, sinkFault, "tls.client_cert"},
+		{"another issuer", Options{URL: trusted.URL, TLS: config.TLS{CAFile: caFile(t, other)}}, sinkFault, "tls.ca_file"},
+		{"another name", Options{URL: trusted.URL, TLS: config.TLS{CAFile: caFile(t, ca), ServerName: "other.example"}}, sinkFault, "tls.server_name"},
+		{"another key than the pinned one", Options{URL: trusted.URL, TLS: config.TLS{CAFile: caFile(t, ca), PinSHA256: []string{strings.Repeat("A", 43) + "="}}}, sinkFault, "pin_sha256"},
+		{"no TLS at all", Options{URL: onPlain, TLS: config.TLS{CAFile: caFile(t, ca)}}, sinkFault, "does not speak TLS"},
+		{"a client certificate is asked for", Options{URL: "https://" + alert, TLS: config.TLS{CAFile: caFile(t, ca)}}, sinkFault, "tls.client_cert"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := deliver(t, makeSink(t, c.o, sinks.Env{}))

@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
-	"github.com/postferry/postferry/internal/dial"
+	"github.com/postferry/postferry/config"
 	"github.com/postferry/postferry/internal/secret"
 )
 
@@ -25,7 +25,7 @@ type Options struct {
 	Timeout  time.Duration            `config:"timeout" doc:"From connecting to the end of the answer, 15s unless set; a body gets one second more for each MiB."`
 	Basic    Basic                    `config:"basic" doc:"Basic authentication (RFC 7617)."`
 	Bearer   secret.Secret            `config:"bearer" doc:"Bearer token (RFC 6750)."`
-	TLS      dial.TLS                 `config:"tls" doc:"Whom to trust, and the client's certificate."`
+	TLS      config.TLS               `config:"tls" doc:"Whom to trust, and the client's certificate."`
 	Proxy    string                   `config:"proxy" doc:"URL of an HTTP, HTTPS or SOCKS5 proxy, or env for HTTP_PROXY, HTTPS_PROXY and NO_PROXY. None unless set."`
 }
 

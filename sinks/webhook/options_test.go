@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/postferry/postferry/internal/dial"
+	"github.com/postferry/postferry/config"
 	"github.com/postferry/postferry/internal/mailtest"
 	"github.com/postferry/postferry/internal/secret"
 	"github.com/postferry/postferry/sinks"
@@ -47,7 +47,7 @@ func TestOptionsThatCannotBeMeantAreRefused(t *testing.T) {
 		{"a method without body", Options{URL: "https://h/", Method: "GET"}, "not POST, PUT or PATCH"},
 		{"a negative timeout", Options{URL: "https://h/", Timeout: -1}, "negative"},
 		{"a proxy that is none", Options{URL: "https://h/", Proxy: "::secret-pass"}, "proxy must be"},
-		{"a CA file that is not there", Options{URL: "https://h/", TLS: dial.TLS{CAFile: "/nonexistent"}}, "tls.ca_file"},
+		{"a CA file that is not there", Options{URL: "https://h/", TLS: config.TLS{CAFile: "/nonexistent"}}, "tls.ca_file"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := New("app", c.o, payload.Renderer{}, sinks.Env{})
@@ -150,7 +150,7 @@ func TestPreviewMasksWhatTheConfigurationHolds(t *testing.T) {
 func TestCheckSaysHowLongTheCertificateLasts(t *testing.T) {
 	ca := newCA(t)
 	r := mailtest.NewReceiver(t, mailtest.WithTLS(ca))
-	s := makeSink(t, Options{URL: r.URL, TLS: dial.TLS{CAFile: caFile(t, ca)}, Secret: secret.New(keyOne), Secrets: []secret.Secret{secret.New(keyTwo)}}, sinks.Env{})
+	s := makeSink(t, Options{URL: r.URL, TLS: config.TLS{CAFile: caFile(t, ca)}, Secret: secret.New(keyOne), Secrets: []secret.Secret{secret.New(keyTwo)}}, sinks.Env{})
 	all := fmt.Sprintf("%+v", s.Check(t.Context()))
 	for _, want := range []string{"Step:DNS OK:true", "Step:TCP OK:true", "Step:TLS OK:true", "the certificate has 29 days left", "signed with 2 secrets"} {
 		if !strings.Contains(all, want) {

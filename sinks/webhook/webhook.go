@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"github.com/postferry/postferry/internal/clock"
+	"github.com/postferry/postferry/internal/dial"
 	"github.com/postferry/postferry/internal/secret"
 	"github.com/postferry/postferry/sinks"
 	"github.com/postferry/postferry/sinks/payload"
@@ -82,7 +83,7 @@ func New(name string, o Options, r payload.Renderer, e sinks.Env) (*Sink, error)
 // transport is this sink's own: connections are not shared with others, so one
 // sink's trouble is not another's.
 func (o *Options) transport(host string, concurrency int) (*http.Transport, error) {
-	config, err := o.TLS.Config(host)
+	config, err := dial.TLS(o.TLS).Config(host)
 	if err != nil {
 		return nil, err
 	}
