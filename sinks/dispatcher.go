@@ -52,12 +52,13 @@ type Options struct {
 }
 
 const (
+	longestStorePause = 30 * time.Second // between the tries to record an outcome
+
 	defaultTimeout  = 10 * time.Minute
 	defaultInFlight = 64 << 20
 	defaultGrace    = 20 * time.Second
 	defaultRouters  = 2
 	storePause      = time.Second // after an error of the store
-	recordTries     = 5           // of one outcome
 	never           = 100 * 365 * 24 * time.Hour
 	removed         = "the sink is no longer configured"
 )

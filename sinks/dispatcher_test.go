@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -132,9 +133,9 @@ func TestTenThousandDeferredAtOnceSpread(t *testing.T) {
 
 func TestSinkFaultHoldsTheSinkAndOneProbeFollowsTheSchedule(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		healthy := false
+		var healthy atomic.Bool
 		s := script(func(context.Context, *Delivery, int) error {
-			if healthy {
+			if healthy.Load() {
 				return nil
 			}
 			return SinkFault(errors.New("401 Unauthorized"))
@@ -159,7 +160,7 @@ func TestSinkFaultHoldsTheSinkAndOneProbeFollowsTheSchedule(t *testing.T) {
 		if len(tries) < 14 || len(tries) > 18 {
 			t.Errorf("%d tries in ten days", len(tries))
 		}
-		healthy = true
+		healthy.Store(true)
 		time.Sleep(day)
 		if after := w.sink("app"); after.Held != "" || after.Delivered != 5 {
 			t.Errorf("after the sink recovered it is %+v", after)
@@ -175,13 +176,13 @@ func TestSinkFaultHoldsTheSinkAndOneProbeFollowsTheSchedule(t *testing.T) {
 
 func TestMailsUnderWayWhenTheSinkIsHeldAreNotHarmed(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		healthy, down := false, false
+		var healthy, down atomic.Bool
 		s := script(func(ctx context.Context, d *Delivery, _ int) error {
 			time.Sleep(time.Second)
 			switch {
-			case down:
+			case down.Load():
 				return errDown
-			case healthy:
+			case healthy.Load():
 				return nil
 			}
 			return SinkFault(errors.New("401 Unauthorized"))
@@ -192,9 +193,10 @@ func TestMailsUnderWayWhenTheSinkIsHeldAreNotHarmed(t *testing.T) {
 		if n := len(s.subjects()); n != 4 {
 			t.Errorf("%d mails were tried while the sink was held, more than were under way", n)
 		}
-		healthy, down = true, true // it answers again, but not well
+		healthy.Store(true)
+		down.Store(true) // it answers again, but not well
 		time.Sleep(2 * day)
-		down = false
+		down.Store(false)
 		time.Sleep(2 * day)
 		if got := w.sink("app"); got.Delivered != 12 || got.Dead != 0 {
 			t.Errorf("the sink ends as %+v", got)
@@ -322,12 +324,15 @@ func TestPoisonMailsAreSetAsideAndTheOthersFlow(t *testing.T) {
 }
 
 func TestAMailThatCannotBeReadIsTriedThreeTimesThenQuarantined(t *testing.T) {
-	for _, c := range []struct{ failures, quarantined int }{{2, 0}, {3, 1}} {
+	for _, c := range []struct {
+		failures    int64
+		quarantined int
+	}{{2, 0}, {3, 1}} {
 		inWorld(t, func(t *testing.T, w *world) {
-			s, reads := accepts(), 0
+			s, reads := accepts(), atomic.Int64{}
 			d := w.dispatcher(map[string]Destination{"app": {Sink: s}}, Options{Routers: 1})
 			d.parse = func(r io.ReaderAt, size int64, l parser.Limits) (*parser.Message, error) {
-				if reads++; reads <= c.failures {
+				if reads.Add(1) <= c.failures {
 					return nil, errors.New("input/output error")
 				}
 				return parser.Parse(r, size, l)
@@ -528,7 +533,7 @@ func TestASinkDownForSixDaysLosesNothing(t *testing.T) {
 			}
 			return nil
 		})
-		stop := w.run(map[string]Destination{"app": {Sink: s}}, Options{Random: rand.New(rand.NewPCG(3, 4)).Float64, Routers: 1})
+		stop := w.run(map[string]Destination{"app": {Sink: s}}, Options{Random: rand.Float64})
 		w.takeAll(10)
 		time.Sleep(7 * day)
 		if got := w.sink("app"); got.Delivered != 10 {

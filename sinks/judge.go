@@ -32,6 +32,11 @@ func (l *lane) judge(c *spool.Claim, a spool.Attempt, err error) spool.Outcome {
 	case IsMailFault(err) && l.faulted(c.Delivery) >= MailTries:
 		o.State = spool.Dead
 		return o
+	case c.Probe && !IsMailFault(err):
+		// A sink that is held ends no mail. This one gives way to another, so that
+		// none keeps the sink held by a fault of its own.
+		o.Next = now.Add(max(l.Retry.Wait(c.Attempts+1, l.random), asked(err)))
+		return o
 	}
 	wait, more := l.Retry.Next(c.Attempts+1, now.Sub(l.began(c, a)), l.random)
 	if !more {
@@ -93,7 +98,7 @@ func (l *lane) hold(work context.Context, c *spool.Claim, holds int, err error) 
 	probe := l.Clock.Now().Add(max(l.Retry.Wait(l.probes, l.random), asked(err), time.Second))
 	l.mu.Unlock()
 	l.Logger.Error("sink held", "sink", l.name, "error", clip(err.Error()), "probe", probe)
-	return l.spool.Hold(work, l.name, probe, clip(err.Error()))
+	return l.persist(work, "holding sink "+l.name, func() error { return l.spool.Hold(work, l.name, probe, clip(err.Error())) })
 }
 
 func (l *lane) resume(work context.Context) error {
@@ -101,5 +106,5 @@ func (l *lane) resume(work context.Context) error {
 	l.probes, l.resumed = 0, l.Clock.Now()
 	l.mu.Unlock()
 	l.Logger.Info("sink resumed", "sink", l.name)
-	return l.spool.Resume(work, l.name)
+	return l.persist(work, "resuming sink "+l.name, func() error { return l.spool.Resume(work, l.name) })
 }

@@ -86,7 +86,7 @@ func (l *lane) admit(ctx, work context.Context, c *spool.Claim, holds int) error
 		l.spool.Release(c)
 		return nil
 	}
-	return l.deliver(ctx, work, c, holds)
+	return l.deliver(work, c, holds)
 }
 
 // held counts the holds so far.
@@ -113,7 +113,7 @@ func (l *lane) slot() time.Duration {
 }
 
 // deliver makes one attempt and records what it came to.
-func (l *lane) deliver(ctx, work context.Context, c *spool.Claim, holds int) error {
+func (l *lane) deliver(work context.Context, c *spool.Claim, holds int) error {
 	start := l.Clock.Now()
 	receipt, reached, err := l.attempt(work, c)
 	if err != nil && work.Err() != nil {
@@ -132,7 +132,7 @@ func (l *lane) deliver(ctx, work context.Context, c *spool.Claim, holds int) err
 			return err
 		}
 	}
-	if recorded, err := l.record(ctx, work, c, o); !recorded {
+	if recorded, err := l.record(work, c, o); !recorded {
 		return err
 	}
 	l.settle(c, o)
@@ -192,26 +192,32 @@ func (l *lane) attempt(work context.Context, c *spool.Claim) (r Receipt, reached
 	return r, true, err
 }
 
-// record makes the outcome durable, trying again while the store may recover.
-// Failing that the claim is given back: the delivery comes again, with its id.
-func (l *lane) record(ctx, work context.Context, c *spool.Claim, o spool.Outcome) (recorded bool, err error) {
-	for try := 1; ; try++ {
-		err := l.spool.Record(work, c.Item.ID, o)
-		if err == nil {
-			return true, nil
+// record makes the outcome durable; false, nil says that there is no such
+// delivery any more.
+func (l *lane) record(work context.Context, c *spool.Claim, o spool.Outcome) (recorded bool, err error) {
+	err = l.persist(work, "recording delivery "+c.Delivery, func() error { return l.spool.Record(work, c.Item.ID, o) })
+	if err == nil {
+		return true, nil
+	}
+	l.spool.Release(c)
+	if errors.Is(err, spool.ErrUnknown) {
+		l.Logger.Warn("delivery was erased meanwhile", "item", c.Item.ID, "sink", l.name, "delivery", c.Delivery)
+		return false, nil
+	}
+	return false, fmt.Errorf("record delivery %s: %w", c.Delivery, err)
+}
+
+// persist writes to the store, again and again while it fails: a mail whose fate
+// is known must not be delivered once more for want of a note of it. The error is
+// that there is nothing to write to: the work has ended, the store has, or the
+// delivery is not there.
+func (l *lane) persist(work context.Context, doing string, write func() error) error {
+	for pause := storePause; ; pause = min(2*pause, longestStorePause) {
+		err := write()
+		if err == nil || isFinal(err) || errors.Is(err, spool.ErrUnknown) || work.Err() != nil {
+			return err
 		}
-		if errors.Is(err, spool.ErrUnknown) {
-			l.Logger.Warn("delivery was erased meanwhile", "item", c.Item.ID, "sink", l.name, "delivery", c.Delivery)
-			l.spool.Release(c)
-			return false, nil
-		}
-		final := try == recordTries || isFinal(err) || work.Err() != nil
-		if !final {
-			err = l.pause(ctx, "recording for "+l.name, err)
-		}
-		if final || err != nil {
-			l.spool.Release(c)
-			return false, fmt.Errorf("record delivery %s: %w", c.Delivery, err)
-		}
+		l.Logger.Error("store failed", "doing", doing, "error", err)
+		_ = l.Clock.Sleep(work, pause) // its error is work's, looked at after the next try
 	}
 }

@@ -15,8 +15,8 @@ func TestAtMostConcurrencyDeliveriesRunAtOnce(t *testing.T) {
 		stop := w.run(map[string]Destination{"app": {Sink: s, Concurrency: 3}}, Options{})
 		w.takeAll(12)
 		time.Sleep(time.Minute)
-		if s.most != 3 || w.sink("app").Delivered != 12 {
-			t.Errorf("at most %d at once, and the sink is %+v", s.most, w.sink("app"))
+		if s.atOnce() != 3 || w.sink("app").Delivered != 12 {
+			t.Errorf("at most %d at once, and the sink is %+v", s.atOnce(), w.sink("app"))
 		}
 		stop()
 	})

@@ -256,6 +256,13 @@ func (s *scripted) seen() []try {
 	return append([]try(nil), s.tries...)
 }
 
+// atOnce is how many Delivers ran at the same time, at most.
+func (s *scripted) atOnce() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.most
+}
+
 func (s *scripted) subjects() map[string]int {
 	all := map[string]int{}
 	for _, t := range s.seen() {
