@@ -182,6 +182,7 @@ func (x *watcher) Wait(ctx context.Context, _ string) error {
 	case <-x.s.breaks:
 		x.s.mu.Lock()
 		x.s.breaks = nil
+		x.s.open--
 		x.closed = true
 		x.s.mu.Unlock()
 		return Errorf(Unreachable, "waiting for mail", "", "the server closed the connection")

@@ -1,0 +1,225 @@
+package fetcher
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/postferry/postferry/spool"
+)
+
+// run tends the mailboxes in a bubble of synctest, in which time passes when
+// nothing else happens, while test looks on.
+func run(t *testing.T, test func(t *testing.T, h *house), mailboxes ...*Mailbox) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		for _, m := range mailboxes { // channels belong to the bubble they are made in
+			s := m.Source.(*server)
+			s.news, s.breaks = make(chan struct{}), make(chan struct{})
+		}
+		h := newHouse(t, spool.Options{}, mailboxes...)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { defer close(ended); h.Run(ctx) }()
+		test(t, h)
+		cancel()
+		<-ended
+		h.close()
+	})
+}
+
+// gaps are the times between what happened.
+func gaps(at []time.Time) (d []time.Duration) {
+	for i := 1; i < len(at); i++ {
+		d = append(d, at[i].Sub(at[i-1]))
+	}
+	return d
+}
+
+func TestAMailboxIsPolledAtOnceAndThenOnItsSchedule(t *testing.T) {
+	s := &server{}
+	m := mailbox(s)
+	run(t, func(t *testing.T, h *house) {
+		start := time.Now()
+		time.Sleep(10*time.Minute + time.Second)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if !s.listed[0].Equal(start) {
+			t.Errorf("the first poll was after %v", s.listed[0].Sub(start))
+		}
+		late := jitter(m.Name, time.Minute)
+		for i, d := range gaps(s.listed) {
+			if d != time.Minute+late {
+				t.Errorf("gap %d is %v, want %v", i, d, time.Minute+late)
+			}
+		}
+		if len(s.listed) < 9 {
+			t.Errorf("%d polls in ten minutes", len(s.listed))
+		}
+	}, m)
+}
+
+func TestJitterSpreadsMailboxes(t *testing.T) {
+	seen := map[time.Duration]bool{}
+	for _, name := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {
+		d := jitter(name, time.Minute)
+		if d < 0 || d > 6*time.Second || d != jitter(name, time.Minute) {
+			t.Errorf("jitter of %s is %v", name, d)
+		}
+		seen[d] = true
+		if d := jitter(name, 24*time.Hour); d > maxJitter {
+			t.Errorf("jitter of a day is %v", d)
+		}
+	}
+	if len(seen) < 8 {
+		t.Errorf("8 mailboxes have %d delays", len(seen))
+	}
+}
+
+func TestAScheduleThatEndsLeavesSettlementsToBeCarriedOut(t *testing.T) {
+	s := &server{}
+	s.add("INBOX", mail("1"))
+	m := mailbox(s)
+	m.Schedule = every(0)
+	run(t, func(t *testing.T, h *house) {
+		synctest.Wait()
+		h.deliver(t.Context(), 1)
+		time.Sleep(settleGap + time.Second)
+		synctest.Wait()
+		if opened, listed := s.counts(); opened != 2 || listed != 1 || len(s.settled) != 1 {
+			t.Errorf("%d sessions, %d listings, %d settled", opened, listed, len(s.settled))
+		}
+		time.Sleep(24 * time.Hour)
+		if _, listed := s.counts(); listed != 1 {
+			t.Errorf("%d listings after a day", listed)
+		}
+	}, m)
+}
+
+func TestDeliveriesAreSettledBetweenPolls(t *testing.T) {
+	s := &server{}
+	s.add("INBOX", mail("1"), mail("2"))
+	m := mailbox(s)
+	m.Schedule = every(time.Hour)
+	run(t, func(t *testing.T, h *house) {
+		synctest.Wait()
+		h.deliver(t.Context(), 2)
+		time.Sleep(settleGap + time.Millisecond)
+		synctest.Wait()
+		if opened, listed := s.counts(); opened != 2 || listed != 1 || len(s.settled) != 2 {
+			t.Errorf("%d sessions, %d listings, %d settled", opened, listed, len(s.settled))
+		}
+	}, m)
+}
+
+func TestADeclinedSettlementWaitsForTheNextPoll(t *testing.T) {
+	s := &server{decline: func(d spool.Settlement) error {
+		return &Error{Op: "settling", UID: d.UID, Err: errors.New("NO")}
+	}}
+	s.add("INBOX", mail("1"))
+	m := mailbox(s)
+	m.Schedule = every(time.Hour)
+	run(t, func(t *testing.T, h *house) {
+		synctest.Wait()
+		h.deliver(t.Context(), 1)
+		time.Sleep(50 * time.Minute)
+		if opened, _ := s.counts(); opened != 2 {
+			t.Errorf("%d sessions in an hour", opened)
+		}
+		time.Sleep(60 * time.Minute)
+		if opened, _ := s.counts(); opened != 3 {
+			t.Errorf("%d sessions in two hours", opened)
+		}
+	}, m)
+}
+
+func TestAFailingMailboxIsTriedLaterAndLater(t *testing.T) {
+	s := &server{refuse: Errorf(Unreachable, "connecting", "", "no route")}
+	m := mailbox(s)
+	m.Schedule = every(time.Second)
+	run(t, func(t *testing.T, h *house) {
+		time.Sleep(40 * time.Minute)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for i, d := range gaps(s.opened) {
+			base := sessionWaits[min(i, len(sessionWaits)-1)]
+			if d < base || d > base*3/2+2*time.Second {
+				t.Errorf("try %d came after %v, want %v to half as much again", i+2, d, base)
+			}
+		}
+		if n := h.logs.count("mailbox failed"); n != 1 {
+			t.Errorf("the same failure was logged %d times", n)
+		}
+	}, m)
+}
+
+func TestAMailboxThatRecoversIsPolledOnItsScheduleAgain(t *testing.T) {
+	s := &server{refuse: Errorf(Unreachable, "connecting", "", "no route")}
+	m := mailbox(s)
+	run(t, func(t *testing.T, h *house) {
+		time.Sleep(20 * time.Minute)
+		s.mu.Lock()
+		s.refuse = nil
+		s.mu.Unlock()
+		time.Sleep(20 * time.Minute)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		last := gaps(s.listed)
+		if want := time.Minute + jitter(m.Name, time.Minute); len(last) < 5 || last[len(last)-1] != want {
+			t.Errorf("gaps %v, want %v", last, want)
+		}
+		if h.logs.count("mailbox recovered") != 1 {
+			t.Error("the recovery was not logged")
+		}
+	}, m)
+}
+
+func TestARefusedSignInIsTriedADozenTimesADayAtMost(t *testing.T) {
+	s := &server{refuse: &Error{Radius: AccountRadius, Cause: Refused, Op: "signing in", Err: errors.New("no")}}
+	m := mailbox(s)
+	m.Schedule = every(time.Second)
+	run(t, func(t *testing.T, h *house) {
+		for day := range 7 {
+			before, _ := s.counts()
+			time.Sleep(24 * time.Hour)
+			if after, _ := s.counts(); after-before > 12 || after == before {
+				t.Errorf("day %d: %d tries", day, after-before)
+			}
+		}
+	}, m)
+}
+
+func TestAMailboxIsNeverVisitedTwiceAtATime(t *testing.T) {
+	for _, lasting := range []bool{false, true} {
+		s := &server{lasting: lasting}
+		m := mailbox(s)
+		m.Schedule, m.Idle = every(time.Second), lasting
+		run(t, func(t *testing.T, h *house) {
+			for i := range 50 {
+				s.add("INBOX", mail(string(rune('a'+i))))
+				time.Sleep(rand.N(3 * time.Second))
+				go h.deliver(t.Context(), 1)
+			}
+			time.Sleep(time.Minute)
+			if s.most != 1 || len(s.settled) != 50 {
+				t.Errorf("%d sessions at a time, %d settled", s.most, len(s.settled))
+			}
+		}, m)
+	}
+}
+
+func TestAMailboxThatHangsDoesNotHoldUpTheOthers(t *testing.T) {
+	bad := &server{refuse: Errorf(Unreachable, "connecting", "", "no route")}
+	good := &server{}
+	first, second := mailbox(bad), mailbox(good)
+	first.Name, first.Account = "first", "bob@example.com"
+	run(t, func(t *testing.T, h *house) {
+		time.Sleep(10 * time.Minute)
+		if _, listed := good.counts(); listed < 8 {
+			t.Errorf("%d polls in ten minutes", listed)
+		}
+	}, first, second)
+}
