@@ -21,12 +21,13 @@ type checked struct {
 	Targets  []struct {
 		Kind, Name string
 		OK         bool
-		Steps      []struct {
-			Step, Status, Said, Fix, Warning string
-			TookMs                           float64
-			Transcript                       []struct{ From, Line string }
-		}
+		Steps      []checkedStep
 	}
+}
+
+type checkedStep struct {
+	Step, Status, Said, Fix, Warning string
+	Transcript                       []struct{ From, Line string }
 }
 
 // check runs check -o json and reads its answer.
@@ -149,7 +150,7 @@ func TestCheckTextTellsMarkCauseFixAndWhatWasSkipped(t *testing.T) {
 	if stderr != "" {
 		t.Errorf("standard error: %s", stderr)
 	}
-	w.dovecot.AddUser(t, ada, "changed")
+	w.write("mailboxes:\n" + w.box("inbox", "imaps", "stranger@example.com") + "\nsinks:\n" + w.sink("app", w.receiver.URL))
 	if _, out, _ := w.run("check"); !strings.Contains(out, "  ✗ sign-in ") || !strings.Contains(out, "  - capabilities  skipped\n  - folder INBOX  skipped\n") {
 		t.Errorf("what was skipped is not told:\n%s", out)
 	}

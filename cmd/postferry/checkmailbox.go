@@ -134,7 +134,7 @@ func (c *mailboxCheck) capabilities(a account) {
 	if c.kind.name == "pop3" {
 		for _, o := range offered {
 			if f := strings.Fields(o); len(f) > 1 && strings.EqualFold(f[0], "EXPIRE") && !strings.EqualFold(f[1], "NEVER") { // RFC 2449 section 6.7
-				c.record.Warn("the server deletes mail by itself after %s days (EXPIRE)", f[1])
+				c.record.Warn("the server deletes mail by itself after %s days (EXPIRE)", c.record.Clean(f[1]))
 			}
 		}
 		return
@@ -202,18 +202,25 @@ func (s *checkStep) keep(from dial.Step) {
 }
 
 // explain takes an error apart into cause and fix. What the connection met says
-// it all; other errors begin with what was being done.
+// it all; other errors begin with what was being done. The server's words are
+// cleaned of secrets; ours are not, since a mask in a well-known text would tell
+// what stood there.
 func (c *mailboxCheck) explain(err error) (said, fix string) {
-	said = err.Error()
+	said = c.record.Clean(err.Error())
 	if e, ok := errors.AsType[*fetcher.Error](err); ok {
-		plain := *e
-		plain.Hint = ""
-		said, fix = plain.Error(), e.Hint
+		said, fix = e.Op, e.Hint
+		if e.Err != nil {
+			said += ": " + c.record.Clean(e.Err.Error())
+		}
 	}
-	if e, ok := errors.AsType[*dial.Error](err); ok {
-		said, fix = e.Error(), cmp.Or(fix, e.Hint)
+	met, ok := errors.AsType[*dial.Error](err)
+	if ok {
+		said, fix = c.record.Clean(met.Error()), cmp.Or(fix, met.Hint)
 	}
-	return c.record.Clean(said), c.record.Clean(cmp.Or(fix, "the server is tried again; if this lasts, ask its operator"))
+	if ok || errors.Is(err, imap.ErrNoFolder) { // names of the certificate, or of folders
+		fix = c.record.Clean(fix)
+	}
+	return said, cmp.Or(fix, "the server is tried again; if this lasts, ask its operator")
 }
 
 // warnings is a log of which warnings go into the record's step under way.
@@ -230,7 +237,7 @@ func (w warnings) Handle(_ context.Context, r slog.Record) error {
 	}
 	r.Attrs(func(a slog.Attr) bool {
 		if a.Key != "server" && a.Key != "mailbox" {
-			text += fmt.Sprintf(", %s %v", a.Key, a.Value)
+			text += fmt.Sprintf(", %s %s", a.Key, w.record.Clean(a.Value.String()))
 		}
 		return true
 	})
