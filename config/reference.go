@@ -19,17 +19,17 @@ func Reference(k Kinds) []byte {
 	var r page
 	r.WriteString(prose)
 	r.heading("## The file")
-	r.line("", "These keys stand at the top. `mailboxes` and `sinks` hold blocks with names of your choice: `a-z`, `0-9`, `-` and `_`.", "")
+	r.line("", "These keys stand at the top. `mailboxes` and `sinks` hold blocks with names of your choice: `a-z`, `0-9`, `-` and `_`.")
 	r.table(topType)
 	r.heading("## Mailboxes")
-	r.line("", "Keys of `mailboxes.NAME`, and of `defaults`, which holds for every mailbox that does not have the key itself.", "")
+	r.line("", "Keys of `mailboxes.NAME`, and of `defaults`, which holds for every mailbox that does not have the key itself.")
 	r.table(reflect.TypeFor[Mailbox]())
 	for _, protocol := range slices.Sorted(maps.Keys(k.Mailboxes)) {
 		r.heading(fmt.Sprintf("### Only with `server: %ss://…` or `%s://…`", protocol, protocol))
 		r.table(structOf(k.Mailboxes[protocol]))
 	}
 	r.heading("## Sinks")
-	r.line("", "Keys of `sinks.NAME`, whatever its type.", "")
+	r.line("", "Keys of `sinks.NAME`, whatever its type.")
 	r.table(reflect.TypeFor[Sink]())
 	for _, name := range slices.Sorted(maps.Keys(k.Sinks)) {
 		r.heading(fmt.Sprintf("### Only with `type: %s`", name))
@@ -153,7 +153,7 @@ func defaultWords(f field, v reflect.Value) string {
 	}
 	n := fromValue(v)
 	switch {
-	case n == nil || n.kind == mapping || n.typed && v.IsZero() && v.Kind() != reflect.Bool:
+	case n == nil || n.kind == mapping || v.IsZero() && (n.typed && v.Kind() != reflect.Bool || v.Type() == durationType):
 		return ""
 	case n.kind == scalar:
 		return "`" + n.value + "`"

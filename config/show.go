@@ -108,7 +108,7 @@ func shown(n *node) *yaml.Node {
 
 // comment says at y, or at the first value within it, where the value is from.
 func comment(y *yaml.Node, source string) {
-	for y.Kind == yaml.MappingNode && y.Style != yaml.FlowStyle {
+	if y.Kind == yaml.MappingNode && y.Style != yaml.FlowStyle {
 		for i := 1; i < len(y.Content); i += 2 {
 			comment(y.Content[i], source)
 		}

@@ -13,7 +13,7 @@ import (
 type TLS struct {
 	CAFile     string   `config:"ca_file,path" doc:"certificates (PEM) to trust instead of the system's; relative to this file"`
 	ServerName string   `config:"server_name" doc:"the name the certificate must have, if not the host's"`
-	PinSHA256  []string `config:"pin_sha256" doc:"SHA-256 of public keys (SubjectPublicKeyInfo), in base64 or hexadecimal; one in the chain must match"`
+	PinSHA256  []string `config:"pin_sha256" doc:"SHA-256 of public keys (SubjectPublicKeyInfo), in base64 or hexadecimal; that of the server's own certificate must be one of them"`
 	ClientCert string   `config:"client_cert,path" doc:"our certificate (PEM); relative to this file"`
 	ClientKey  string   `config:"client_key,path" doc:"the key of client_cert (PEM); relative to this file"`
 	MinVersion string   `config:"min_version" enum:"1.2,1.3" doc:"the oldest TLS version spoken"`
