@@ -25,15 +25,12 @@ func FuzzLoad(f *testing.F) {
 	f.Add([]byte(rich))
 	f.Add([]byte(example))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if bytes.Contains(data, []byte("_command")) {
-			return // it would be run
-		}
 		file := filepath.Join(t.TempDir(), "a.yaml")
 		if err := os.WriteFile(file, data, 0o600); err != nil {
 			t.Fatal(err)
 		}
 		o := environ("A=a", "B=")
-		o.SkipSecrets = true
+		o.SkipSecrets = true // or it would run what the fuzzer writes
 		r, err := load([]string{file}, o)
 		if err != nil {
 			all, ok := err.(config.Errors)

@@ -19,7 +19,11 @@ func (c *Config) twins() []string {
 	var warnings []string
 	first := map[string]*Mailbox{}
 	for _, m := range c.Mailboxes {
-		key := strings.ToLower(m.Server) + " " + m.Username
+		server, err := ParseServer(m.Server)
+		if err != nil {
+			continue
+		}
+		key := m.Username + "@" + strings.ToLower(server.Host) // as mail is known by, whatever the protocol
 		if other := first[key]; other != nil && m.Username != "" {
 			warnings = append(warnings, fmt.Sprintf("mailboxes.%s and mailboxes.%s are the same account (%s): a mail goes to the one that takes it first",
 				other.Name, m.Name, m.Section.node.pos))
