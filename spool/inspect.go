@@ -78,8 +78,10 @@ type Mail struct {
 	SHA256      string         `json:"sha256"`  // of the octets, in hex
 	Ordinal     int            `json:"ordinal"` // how many mails with these octets the account had before
 	State       State          `json:"state"`
-	Reason      string         `json:"reason"` // of a quarantine
-	Erased      bool           `json:"erased"` // the octets are not stored any more
+	Reason      string         `json:"reason"`             // of a quarantine
+	Erased      bool           `json:"erased"`             // the octets are not stored any more
+	TakenUID    string         `json:"takenUid,omitempty"` // the one it was taken under; by Show only
+	Facts       []byte         `json:"facts,omitempty"`    // of its routing; by Show only
 	Deliveries  []DeliveryInfo `json:"deliveries"`
 	Settlements []Owing        `json:"settlements"` // owed to the server
 }

@@ -120,6 +120,7 @@ var inspecting = map[string]func(*testing.T, *rig){
 			{Number: 1, At: first, Duration: time.Second, State: spool.Deferred, Detail: "detail", Answer: "answer", Error: "error"},
 			{Number: 2, At: r.clock.Now(), Duration: time.Second, State: spool.Dead, Detail: "detail", Answer: "answer", Error: "error"},
 		})
+		r.equal("what repeats it", fmt.Sprint(m.TakenUID, " ", string(m.Facts)), "1/1 "+string(c.Item.Facts))
 		by, err := r.Show(r.ctx, spool.Target{Delivery: c.Delivery})
 		r.must(err)
 		r.equal("shown by its delivery", fmt.Sprintf("%+v", by), fmt.Sprintf("%+v", m))

@@ -163,6 +163,9 @@ func (s *Store) show(ctx context.Context, t spool.Target) (*spool.Mail, error) {
 		err = spool.ErrUnknown
 	}
 	if err == nil {
+		err = s.reader.QueryRowContext(ctx, "SELECT uid, facts FROM items WHERE id = ?", int64(m.ID)).Scan(&m.TakenUID, &m.Facts)
+	}
+	if err == nil {
 		err = s.deliveriesOf(ctx, m)
 	}
 	if err == nil {
