@@ -1,6 +1,7 @@
 package fetcher
 
 import (
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,8 +27,8 @@ func TestNewsAreTakenAtOnceInTheOpenSession(t *testing.T) {
 			s.tell()
 			synctest.Wait()
 		}
-		if opened, listed := s.counts(); opened != 1 || listed != 6 || len(s.got) != 5 || time.Since(start) != 0 {
-			t.Errorf("%d sessions, %d listings, %d mails, after %v", opened, listed, len(s.got), time.Since(start))
+		if opened, listed := s.counts(); opened != 1 || listed != 6 || s.look().got != 5 || time.Since(start) != 0 {
+			t.Errorf("%d sessions, %d listings, %d mails, after %v", opened, listed, s.look().got, time.Since(start))
 		}
 	}, m)
 }
@@ -39,7 +40,7 @@ func TestAServerThatNeverTellsIsListedInTime(t *testing.T) {
 			synctest.Wait()
 			s.add("INBOX", mail(string(rune('a'+i))))
 			arrived := time.Now()
-			for len(s.got) <= i {
+			for s.look().got <= i {
 				time.Sleep(time.Second)
 				synctest.Wait()
 			}
@@ -59,13 +60,13 @@ func TestTheScheduleHoldsInAnOpenSession(t *testing.T) {
 	run(t, func(t *testing.T, h *house) {
 		time.Sleep(10*time.Minute + time.Second)
 		want := time.Minute + jitter(m.Name, time.Minute)
-		for i, d := range gaps(s.listed) {
+		for i, d := range gaps(s.look().listed) {
 			if d != want {
 				t.Errorf("gap %d is %v, want %v", i, d, want)
 			}
 		}
-		if opened, _ := s.counts(); opened != 1 || len(s.listed) < 9 {
-			t.Errorf("%d sessions, %d listings", opened, len(s.listed))
+		if opened, _ := s.counts(); opened != 1 || len(s.look().listed) < 9 {
+			t.Errorf("%d sessions, %d listings", opened, len(s.look().listed))
 		}
 	}, m)
 }
@@ -79,17 +80,17 @@ func TestDeliveriesAreSettledInTheOpenSession(t *testing.T) {
 		h.deliver(t.Context(), 2)
 		time.Sleep(settleGap + time.Millisecond)
 		synctest.Wait()
-		if opened, listed := s.counts(); opened != 1 || listed != 1 || len(s.settled) != 2 {
-			t.Errorf("%d sessions, %d listings, %d settled", opened, listed, len(s.settled))
+		if opened, listed := s.counts(); opened != 1 || listed != 1 || s.look().settled != 2 {
+			t.Errorf("%d sessions, %d listings, %d settled", opened, listed, s.look().settled)
 		}
 	}, m)
 }
 
 func TestADeclinedSettlementWaitsForTheNextPollOfAnOpenSession(t *testing.T) {
 	s, m := watched()
-	tries := 0
+	var tries atomic.Int64
 	s.decline = func(d spool.Settlement) error {
-		tries++
+		tries.Add(1)
 		return &Error{Op: "settling", UID: d.UID, Err: ErrFinished}
 	}
 	s.add("INBOX", mail("1"))
@@ -97,12 +98,12 @@ func TestADeclinedSettlementWaitsForTheNextPollOfAnOpenSession(t *testing.T) {
 		synctest.Wait()
 		h.deliver(t.Context(), 1)
 		time.Sleep(4 * time.Minute)
-		if tries != 1 {
-			t.Errorf("%d tries before the next poll", tries)
+		if tries.Load() != 1 {
+			t.Errorf("%d tries before the next poll", tries.Load())
 		}
 		time.Sleep(2 * time.Minute)
-		if tries != 2 {
-			t.Errorf("%d tries after it", tries)
+		if tries.Load() != 2 {
+			t.Errorf("%d tries after it", tries.Load())
 		}
 	}, m)
 }
@@ -115,8 +116,8 @@ func TestASessionThatEndsIsOpenedAgain(t *testing.T) {
 		close(s.breaks)
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		if opened, _ := s.counts(); opened != 2 || len(s.got) != 1 || s.open != 1 {
-			t.Errorf("%d sessions opened, %d open, %d mails", opened, s.open, len(s.got))
+		if opened, _ := s.counts(); opened != 2 || s.look().got != 1 || s.look().open != 1 {
+			t.Errorf("%d sessions opened, %d open, %d mails", opened, s.look().open, s.look().got)
 		}
 		if h.logs.count("level=ERROR") != 0 {
 			t.Errorf("an ended session was logged as an error")
@@ -124,8 +125,8 @@ func TestASessionThatEndsIsOpenedAgain(t *testing.T) {
 		s.add("INBOX", mail("2"))
 		s.tell()
 		synctest.Wait()
-		if len(s.got) != 2 {
-			t.Errorf("%d mails", len(s.got))
+		if s.look().got != 2 {
+			t.Errorf("%d mails", s.look().got)
 		}
 	}, m)
 }
@@ -163,8 +164,8 @@ func TestASessionThatCannotWaitIsPolledOnItsSchedule(t *testing.T) {
 	m.Idle = true
 	run(t, func(t *testing.T, h *house) {
 		time.Sleep(10 * time.Minute)
-		if opened, listed := s.counts(); listed < 8 || opened != listed || s.open != 0 {
-			t.Errorf("%d sessions, %d listings, %d open", opened, listed, s.open)
+		if opened, listed := s.counts(); listed < 8 || opened != listed || s.look().open != 0 {
+			t.Errorf("%d sessions, %d listings, %d open", opened, listed, s.look().open)
 		}
 	}, m)
 }
@@ -183,7 +184,7 @@ func TestTheAgeOfTheListingIsKept(t *testing.T) {
 func TestAnEndedRunClosesItsSessions(t *testing.T) {
 	s, m := watched()
 	run(t, func(t *testing.T, h *house) { synctest.Wait() }, m)
-	if s.open != 0 {
-		t.Errorf("%d sessions are open", s.open)
+	if s.look().open != 0 {
+		t.Errorf("%d sessions are open", s.look().open)
 	}
 }

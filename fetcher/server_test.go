@@ -71,6 +71,18 @@ func (s *server) counts() (opened, listed int) {
 	return len(s.opened), len(s.listed)
 }
 
+// look is what a server has seen so far.
+type look struct {
+	got, settled, open, most int
+	listed                   []time.Time
+}
+
+func (s *server) look() look {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return look{len(s.got), len(s.settled), s.open, s.most, slices.Clone(s.listed)}
+}
+
 func (s *server) Open(ctx context.Context) (Session, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -89,8 +89,8 @@ func TestAScheduleThatEndsLeavesSettlementsToBeCarriedOut(t *testing.T) {
 		h.deliver(t.Context(), 1)
 		time.Sleep(settleGap + time.Second)
 		synctest.Wait()
-		if opened, listed := s.counts(); opened != 2 || listed != 1 || len(s.settled) != 1 {
-			t.Errorf("%d sessions, %d listings, %d settled", opened, listed, len(s.settled))
+		if opened, listed := s.counts(); opened != 2 || listed != 1 || s.look().settled != 1 {
+			t.Errorf("%d sessions, %d listings, %d settled", opened, listed, s.look().settled)
 		}
 		time.Sleep(24 * time.Hour)
 		if _, listed := s.counts(); listed != 1 {
@@ -109,8 +109,8 @@ func TestDeliveriesAreSettledBetweenPolls(t *testing.T) {
 		h.deliver(t.Context(), 2)
 		time.Sleep(settleGap + time.Millisecond)
 		synctest.Wait()
-		if opened, listed := s.counts(); opened != 2 || listed != 1 || len(s.settled) != 2 {
-			t.Errorf("%d sessions, %d listings, %d settled", opened, listed, len(s.settled))
+		if opened, listed := s.counts(); opened != 2 || listed != 1 || s.look().settled != 2 {
+			t.Errorf("%d sessions, %d listings, %d settled", opened, listed, s.look().settled)
 		}
 	}, m)
 }
@@ -204,8 +204,8 @@ func TestAMailboxIsNeverVisitedTwiceAtATime(t *testing.T) {
 				go h.deliver(t.Context(), 1)
 			}
 			time.Sleep(time.Minute)
-			if s.most != 1 || len(s.settled) != 50 {
-				t.Errorf("%d sessions at a time, %d settled", s.most, len(s.settled))
+			if s.look().most != 1 || s.look().settled != 50 {
+				t.Errorf("%d sessions at a time, %d settled", s.look().most, s.look().settled)
 			}
 		}, m)
 	}
