@@ -151,3 +151,24 @@ func TestExitCodesAndTheOneLineBehindThem(t *testing.T) {
 		})
 	}
 }
+
+func TestInitWritesAConfigurationThatLoadsAndOverwritesNothing(t *testing.T) {
+	dir := t.TempDir()
+	code, _, stderr := program(t, dir, "", nil, "init")
+	if code != 0 {
+		t.Fatalf("exit code %d: %s", code, stderr)
+	}
+	info, err := os.Stat(filepath.Join(dir, "postferry.yaml"))
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the file's mode is %v, error %v", info.Mode(), err)
+	}
+	if code, _, stderr := program(t, dir, "", documented, "config", "show"); code != 0 {
+		t.Errorf("config show exits with %d: %s", code, stderr)
+	}
+	if code, _, stderr := program(t, dir, "", nil, "init"); code != 64 || !strings.Contains(stderr, "overwrites nothing") {
+		t.Errorf("a second time: exit code %d: %s", code, stderr)
+	}
+	if code, out, _ := program(t, dir, "", nil, "init", "-"); code != 0 || !strings.HasPrefix(out, "# postferry's configuration") {
+		t.Errorf("to standard output: exit code %d: %s", code, out)
+	}
+}
