@@ -155,7 +155,7 @@ func cutAddress(e string) (name, email, comment string) {
 		}
 		return strings.TrimSpace(stripComments(name)), email, firstComment(e)
 	}
-	bare := strings.TrimSpace(stripComments(e))
+	bare := joinDots(strings.TrimSpace(stripComments(e)))
 	comment = firstComment(e)
 	if strings.HasPrefix(bare, `"`) && closingQuote(bare, 1) == len(bare)-1 && strings.Contains(bare, "@") {
 		bare = strings.Trim(bare, `"`) // "ada@example.com"
@@ -179,6 +179,24 @@ func cutAddress(e string) (name, email, comment string) {
 		return strings.TrimSpace(bare[:start+1] + head[end:]), bare[start+1:at+1] + head[:end], comment
 	}
 	return strings.TrimSpace(bare[:start+1]), bare[start+1:], comment
+}
+
+// joinDots takes white space around dots and the @ away (RFC 5322 section 4.4).
+// The dot of an initial stays: what follows it begins no word with a dot.
+func joinDots(s string) string {
+	if !strings.Contains(s, " .") && !strings.Contains(s, " @") && !strings.Contains(s, "@ ") || strings.IndexByte(s, '"') >= 0 {
+		return s
+	}
+	var b strings.Builder
+	glue := true
+	for _, w := range strings.Fields(s) {
+		if !glue && w[0] != '.' && w[0] != '@' {
+			b.WriteByte(' ')
+		}
+		b.WriteString(w)
+		glue = w == "." || w[len(w)-1] == '@'
+	}
+	return b.String()
 }
 
 // angle finds the bracket that opens the address: the last one outside quotes

@@ -15,16 +15,13 @@ func (p *parse) automated(h header, root *part) Automated {
 		v, _ := h.get(name)
 		return oneLine(p.rawText(v, "header "+name))
 	}
-	report := ""
-	if root.mediaType == "multipart/report" {
-		report = strings.ToLower(root.params.get("report-type"))
-	}
+	report := strings.ToLower(root.params.get("report-type")) // RFC 6522 section 3
 	switch {
 	case p.msg.Bounce != nil:
 		return is("bounce", "a delivery status notification")
 	case report == "disposition-notification" || p.found.disposition:
 		return is("disposition", "a disposition notification")
-	case report == "feedback-report" || report == "tlsrpt" || root.mediaType == "multipart/report" && report != "":
+	case report != "":
 		return is("report", "multipart/report; report-type="+report)
 	}
 	// RFC 3834 section 5: anything but "no" is automatic.

@@ -51,6 +51,7 @@ type htmlWriter struct {
 	written bool // something stands on this line
 	pre     int
 	quotes  int
+	above   int // the quotes the line above stands in
 	lists   []int // of the open lists, the next number; -1 for bullets
 
 	href     string // of the open link
@@ -97,10 +98,11 @@ func (w *htmlWriter) word(s string) {
 		for i := range n {
 			w.out.WriteByte('\n')
 			if i < n-1 {
-				w.out.WriteString(strings.TrimRight(w.marks(), " "))
+				w.out.WriteString(strings.TrimRight(marks(min(w.quotes, w.above)), " "))
 			}
 		}
-		w.out.WriteString(w.marks())
+		w.out.WriteString(marks(w.quotes))
+		w.above = w.quotes
 		w.breaks, w.space = 0, false
 	} else if w.space && w.written {
 		w.out.WriteByte(' ')
@@ -115,7 +117,7 @@ func (w *htmlWriter) word(s string) {
 	w.out.WriteString(s)
 }
 
-func (w *htmlWriter) marks() string { return strings.Repeat("> ", min(w.quotes, maxQuoteMarks)) }
+func marks(quotes int) string { return strings.Repeat("> ", min(quotes, maxQuoteMarks)) }
 
 // lineEnd ends the line, even an empty one.
 func (w *htmlWriter) lineEnd() {

@@ -49,6 +49,8 @@ func (p *parse) readParams(s, where string) (string, params) {
 		p.problem(ProblemBadParameter, where, "no semicolon before the first parameter")
 		s, i = value[j:], 0
 		value = value[:j]
+	} else if strings.IndexByte(value, '=') > 0 && !strings.Contains(value, "/") {
+		value, i = "", 0 // parameters alone
 	}
 	var raws []rawParam
 	for i < len(s) {

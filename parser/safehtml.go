@@ -1,6 +1,7 @@
 package parser
 
 import (
+	"net/url"
 	"regexp"
 	"sync"
 
@@ -12,6 +13,9 @@ import (
 // of the mail itself. Pictures from the web stay, so showing it may tell the
 // sender so.
 func safeHTML(s string) string { return safePolicy().Sanitize(s) }
+
+// dataImage is a picture inside the HTML. SVG is none here: it may act.
+var dataImage = regexp.MustCompile(`^image/(gif|jpeg|png|webp);base64,[A-Za-z0-9+/=%\s]*$`)
 
 // safePolicy is built once: it is read only after that.
 var safePolicy = sync.OnceValue(func() *bluemonday.Policy {
@@ -31,7 +35,7 @@ var safePolicy = sync.OnceValue(func() *bluemonday.Policy {
 	p.AllowLists()
 	p.AllowTables()
 	p.AllowImages()
-	p.AllowDataURIImages()
+	p.AllowURLSchemeWithCustomPolicy("data", func(u *url.URL) bool { return dataImage.MatchString(u.Opaque) })
 	colour := regexp.MustCompile(`^(#[0-9A-Fa-f]{3,8}|[A-Za-z]{3,30})$`)
 	number := regexp.MustCompile(`^[0-9]{1,5}(%|px)?$`)
 	p.AllowAttrs("color").Matching(colour).OnElements("font")
