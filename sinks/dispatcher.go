@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/postferry/postferry/internal/backoff"
 	"github.com/postferry/postferry/internal/clock"
 	"github.com/postferry/postferry/parser"
@@ -46,7 +48,7 @@ type Options struct {
 	Logger  *slog.Logger   // none
 	Observe func(Event)    // called by several goroutines at once, after the event is durable; it must return soon
 	Grace   time.Duration  // for deliveries under way when Run's context ends; 20 s
-	Routers int            // mails parsed and routed at once; 2
+	Routers int            // mails parsed at once; 2
 	Limits  parser.Limits  // of the parser
 	Random  func() float64 // jitter, in [0, 1); rand.Float64. Called by several goroutines at once
 }
@@ -58,6 +60,7 @@ const (
 	defaultInFlight = 64 << 20
 	defaultGrace    = 20 * time.Second
 	defaultRouters  = 2
+	routersEach     = 8           // for each mail being parsed: the others wait for the store
 	storePause      = time.Second // after an error of the store
 	never           = 100 * 365 * 24 * time.Hour
 	removed         = "the sink is no longer configured"
@@ -70,7 +73,10 @@ type Dispatcher struct {
 	routes map[string][]Route
 	lanes  map[string]*lane
 	dest   map[string]Destination
-	parse  func(io.ReaderAt, int64, parser.Limits) (*parser.Message, error)
+	// parsing has a place for each mail being parsed. Routers that wait for their
+	// commit hold none, so that many share one.
+	parsing *semaphore.Weighted
+	parse   func(io.ReaderAt, int64, parser.Limits) (*parser.Message, error)
 	Options
 }
 
@@ -92,7 +98,7 @@ func New(sp *spool.Spool, routes map[string][]Route, destinations map[string]Des
 	if o.Random == nil {
 		o.Random = rand.Float64
 	}
-	d := &Dispatcher{spool: sp, routes: routes, dest: destinations, lanes: map[string]*lane{}, parse: parser.Parse, Options: o}
+	d := &Dispatcher{spool: sp, routes: routes, dest: destinations, lanes: map[string]*lane{}, parsing: semaphore.NewWeighted(int64(o.Routers)), parse: parser.Parse, Options: o}
 	for name, dest := range destinations {
 		d.lanes[name] = newLane(d, name, dest)
 	}
@@ -130,7 +136,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 			}
 		})
 	}
-	for range d.Routers {
+	for range d.Routers * routersEach {
 		run(d.routeAll)
 	}
 	for _, l := range d.lanes {

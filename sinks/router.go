@@ -76,7 +76,7 @@ func (d *Dispatcher) routeAll(ctx, work context.Context) error {
 // route decides and records where one mail goes. The item is held until the
 // record stands, so it is tried until then.
 func (d *Dispatcher) route(ctx, work context.Context, i *spool.Item) error {
-	r, err := d.decide(i)
+	r, err := d.decide(ctx, i)
 	for try := 1; err != nil; try++ {
 		if errors.Is(err, errDefect) || try == readTries {
 			r = spool.Routing{Quarantine: "the mail could not be read: " + clip(err.Error())}
@@ -85,7 +85,7 @@ func (d *Dispatcher) route(ctx, work context.Context, i *spool.Item) error {
 		if err := d.pause(ctx, "reading a mail", err); err != nil || ctx.Err() != nil {
 			return err // the next process routes it
 		}
-		r, err = d.decide(i)
+		r, err = d.decide(ctx, i)
 	}
 	e := Event{Item: i.ID, Mailbox: i.Mailbox, Routing: &r}
 	for {
@@ -112,7 +112,11 @@ func (d *Dispatcher) route(ctx, work context.Context, i *spool.Item) error {
 const readTries = 3
 
 // decide makes the routing of one mail. The error is that it could not be read.
-func (d *Dispatcher) decide(i *spool.Item) (spool.Routing, error) {
+func (d *Dispatcher) decide(ctx context.Context, i *spool.Item) (spool.Routing, error) {
+	if err := d.parsing.Acquire(ctx, 1); err != nil {
+		return spool.Routing{}, err
+	}
+	defer d.parsing.Release(1)
 	routes, ok := d.routes[i.Mailbox]
 	if !ok {
 		return spool.Routing{Quarantine: fmt.Sprintf("mailbox %s is no longer configured, so the mail has no routes", i.Mailbox)}, nil

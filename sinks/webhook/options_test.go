@@ -1,11 +1,8 @@
 package webhook
 
 import (
-	"bytes"
-	"context"
 	"encoding/base64"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -164,52 +161,4 @@ func TestCheckSaysHowLongTheCertificateLasts(t *testing.T) {
 	if all := fmt.Sprintf("%+v", untrusting.Check(t.Context())); !strings.Contains(all, "Step:TLS OK:false") || !strings.Contains(all, "tls.ca_file") {
 		t.Error(all)
 	}
-}
-
-// BenchmarkDeliver is one delivery of 4 KB on each of 8 connections, signed,
-// beside what net/http takes to post the same octets.
-func BenchmarkDeliver(b *testing.B) {
-	mail := "Subject: bench\r\n\r\n" + strings.Repeat("A line of a mail of four kilobytes in all.\r\n", 92)
-	bench := func(b *testing.B, post func(url string, parallel func(each func() error))) {
-		r := mailtest.NewReceiver(b, mailtest.CountOnly)
-		b.SetParallelism(4)
-		post(r.URL, func(each func() error) {
-			b.RunParallel(func(pb *testing.PB) {
-				for pb.Next() {
-					if err := each(); err != nil {
-						b.Error(err)
-						return
-					}
-				}
-			})
-		})
-		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "mails/s")
-	}
-	d := sinktest.Delivery(b, 1, mail)
-	b.Run("webhook", func(b *testing.B) {
-		bench(b, func(url string, parallel func(func() error)) {
-			s := makeSink(b, Options{URL: url, Secret: secret.New(keyOne)}, sinks.Env{Concurrency: 8})
-			parallel(func() error { _, err := s.Deliver(context.Background(), d); return err })
-		})
-	})
-	b.Run("net-http", func(b *testing.B) {
-		rendered, err := payload.Renderer{}.Render(d)
-		if err != nil {
-			b.Fatal(err)
-		}
-		octets, _ := rendered.ReadAll()
-		bench(b, func(url string, parallel func(func() error)) {
-			t := &http.Transport{MaxIdleConnsPerHost: 8}
-			defer t.CloseIdleConnections()
-			client := &http.Client{Transport: t}
-			parallel(func() error {
-				resp, err := client.Post(url, "application/json", bytes.NewReader(octets))
-				if err != nil {
-					return err
-				}
-				io.Copy(io.Discard, resp.Body)
-				return resp.Body.Close()
-			})
-		})
-	})
 }
