@@ -2,6 +2,8 @@ package main
 
 import (
 	"github.com/spf13/cobra"
+
+	"github.com/postferry/postferry/config"
 )
 
 func (c *cli) configCommand() *cobra.Command {
@@ -32,6 +34,15 @@ standard error.`,
 		},
 	}
 	storeFlags(show.Flags())
-	cmd.AddCommand(show)
+	schema := &cobra.Command{
+		Use:   "schema",
+		Short: "Print the JSON Schema of configuration files, for editors",
+		Args:  noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			_, err := c.out.Write(config.Schema(kinds()))
+			return err
+		},
+	}
+	cmd.AddCommand(show, schema)
 	return cmd
 }

@@ -8,6 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"go.yaml.in/yaml/v3"
+
 	"github.com/postferry/postferry/internal/mailtest"
 )
 
@@ -22,12 +25,19 @@ func TestExamplesLoadAndDoWhatTheySay(t *testing.T) {
 	if err != nil || len(files) < 4 {
 		t.Fatalf("%d examples found, error %v", len(files), err)
 	}
+	schema := schemaOfTheProgram(t)
+	if err := schema.Validate(map[string]any{"version": 1, "mailboxen": nil}); err == nil {
+		t.Error("the JSON Schema takes an unknown key")
+	}
 	for _, file := range files {
 		dir := filepath.Dir(file)
 		t.Run(filepath.Base(dir), func(t *testing.T) {
 			code, _, stderr := program(t, dir, "", documented, "config", "show")
 			if code != 0 {
 				t.Fatalf("config show exits with %d: %s", code, stderr)
+			}
+			if err := schema.Validate(readYAML(t, file)); err != nil {
+				t.Errorf("the JSON Schema: %v", err)
 			}
 			commands, err := os.ReadFile(filepath.Join(dir, "commands"))
 			if err != nil {
@@ -47,6 +57,40 @@ func TestExamplesLoadAndDoWhatTheySay(t *testing.T) {
 			}
 		})
 	}
+}
+
+// schemaOfTheProgram is what `config schema` prints.
+func schemaOfTheProgram(t *testing.T) *jsonschema.Schema {
+	t.Helper()
+	code, out, stderr := program(t, t.TempDir(), "", nil, "config", "schema")
+	if code != 0 {
+		t.Fatalf("config schema exits with %d: %s", code, stderr)
+	}
+	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(out))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	if err := c.AddResource("config.json", doc); err != nil {
+		t.Fatal(err)
+	}
+	schema, err := c.Compile("config.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return schema
+}
+
+func readYAML(t *testing.T, file string) (v any) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err == nil {
+		err = yaml.Unmarshal(text, &v)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
 }
 
 var yamlBlock = regexp.MustCompile("(?s)```yaml\n(.*?)```")

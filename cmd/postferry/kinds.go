@@ -33,6 +33,18 @@ type mailboxKind struct {
 	read func(*config.Mailbox) (opener, error)
 }
 
+// kinds are the keys that the kinds add, for the schema and the reference.
+func kinds() config.Kinds {
+	k := config.Kinds{Mailboxes: map[string]any{}, Sinks: map[string]any{}, Formats: payload.Formats()}
+	for _, m := range mailboxKinds {
+		k.Mailboxes[m.name] = m.keys
+	}
+	for _, s := range sinkKinds {
+		k.Sinks[s.name] = s.keys
+	}
+	return k
+}
+
 // opener makes an account's source. It connects to nothing.
 type opener func(readOnly bool, log *slog.Logger) (account, error)
 
