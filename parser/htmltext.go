@@ -51,7 +51,7 @@ type htmlWriter struct {
 	written bool // something stands on this line
 	pre     int
 	quotes  int
-	above   int // the quotes the line above stands in
+	above   int   // the quotes the line above stands in
 	lists   []int // of the open lists, the next number; -1 for bullets
 
 	href     string // of the open link

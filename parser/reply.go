@@ -51,6 +51,9 @@ func (s *replySplitter) step() {
 			s.fresh = append(s.fresh, line)
 			s.at++
 		case quoteFollows(s.lines[s.at+n:]):
+			for strings.TrimSpace(s.lines[s.at+n]) == "" {
+				n++
+			}
 			s.quote(n)
 		default: // a quote without marks: it goes to the end
 			s.quote(len(s.lines) - s.at)
@@ -332,16 +335,20 @@ func tailOf(lines []string) int {
 
 // deviceLines are what programs put below a text for their own praise.
 var deviceLines = []string{
-	"sent from my ", "sent from mail for ", "sent from outlook", "sent from yahoo", "sent from samsung", "sent from proton", "sent with proton", "sent via ", "sent using ", "get outlook for ",
+	"sent with proton", "sent via ", "sent using ", "get outlook for ",
 	"von meinem ", "gesendet von ", "gesendet mit ", "diese nachricht wurde von meinem ", "envoyé de mon ", "envoyé depuis ", "envoyé à partir de ", "enviado desde ", "enviado de mi ", "enviado do ",
 	"enviado a partir d", "inviato da ", "verstuurd vanaf ", "verzonden vanaf ", "verzonden met ", "skickat från ", "skickat med ", "sendt fra ", "sendt med ", "lähetetty ", "wysłane z ", "wysłano z ", "odesláno z",
 	"отправлено с ", "отправлено из ", "надіслано з ", "发自我的", "來自我的", "從我的", "iphoneから送信", "나의 iphone", "iphone'umdan gönderildi", "iphone’umdan gönderildi", "trimis de pe ", "от моя ",
 }
 
 func isDeviceLine(line string) bool {
-	if utf8.RuneCountInString(line) > 80 {
+	low := strings.TrimLeft(strings.ToLower(line), "<[( ")
+	if utf8.RuneCountInString(line) > 80 || strings.HasSuffix(low, "?") {
 		return false
 	}
-	low := strings.TrimLeft(strings.ToLower(line), "<[( ")
-	return slices.ContainsFunc(deviceLines, func(d string) bool { return strings.HasPrefix(low, d) }) && !strings.HasSuffix(low, "?")
+	// "Sent from my desk, where it is warm." is a sentence.
+	if rest, ok := strings.CutPrefix(low, "sent from "); ok {
+		return !strings.ContainsAny(rest, ",;:") && len(strings.Fields(rest)) <= 6
+	}
+	return slices.ContainsFunc(deviceLines, func(d string) bool { return strings.HasPrefix(low, d) })
 }

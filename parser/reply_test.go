@@ -9,24 +9,24 @@ func TestRepliesAreParted(t *testing.T) {
 	for _, c := range []struct{ fact, in, text, quoted string }{
 		{"nothing quoted", "Hello\n\nBye\n", "Hello\n\nBye", ""},
 		{"marked lines", "Yes.\n\n> Will you?\n> Ada\n", "Yes.", "> Will you?\n> Ada"},
-		{"Gmail in English", "Yes.\n\nOn Tue, Nov 24, 2026 at 10:00 AM Ada Byron <ada@example.com> wrote:\n\n> Will you?\n", "Yes.", "On Tue, Nov 24, 2026 at 10:00 AM Ada Byron <ada@example.com> wrote:\n> Will you?"},
-		{"Gmail, broken in two lines", "Yes.\n\nOn Tue, Nov 24, 2026 at 10:00 AM Ada Byron <ada@example.com>\nwrote:\n\n> Will you?\n", "Yes.", "On Tue, Nov 24, 2026 at 10:00 AM Ada Byron <ada@example.com>\nwrote:\n> Will you?"},
+		{"Gmail in English", "Yes.\n\nOn Tue, Nov 24, 2026 at 10:00 AM Ada Byron <ada@example.com> wrote:\n\n> Will you?\n", "Yes.", "On Tue, Nov 24, 2026 at 10:00 AM Ada Byron <ada@example.com> wrote:\n\n> Will you?"},
+		{"Gmail, broken in two lines", "Yes.\n\nOn Tue, Nov 24, 2026 at 10:00 AM Ada Byron <ada@example.com>\nwrote:\n\n> Will you?\n", "Yes.", "On Tue, Nov 24, 2026 at 10:00 AM Ada Byron <ada@example.com>\nwrote:\n\n> Will you?"},
 		{"Apple Mail", "Yes.\n\n> On 24 Nov 2026, at 10:00, Ada Byron <ada@example.com> wrote:\n> \n> Will you?\n", "Yes.", "> On 24 Nov 2026, at 10:00, Ada Byron <ada@example.com> wrote:\n> \n> Will you?"},
-		{"German", "Ja.\n\nAm Di., 24. Nov. 2026 um 10:00 Uhr schrieb Ada Byron <ada@example.com>:\n\n> Machst du?\n", "Ja.", "Am Di., 24. Nov. 2026 um 10:00 Uhr schrieb Ada Byron <ada@example.com>:\n> Machst du?"},
+		{"German", "Ja.\n\nAm Di., 24. Nov. 2026 um 10:00 Uhr schrieb Ada Byron <ada@example.com>:\n\n> Machst du?\n", "Ja.", "Am Di., 24. Nov. 2026 um 10:00 Uhr schrieb Ada Byron <ada@example.com>:\n\n> Machst du?"},
 		{"German, Thunderbird", "Ja.\n\nAm 24.11.26 um 10:00 schrieb Ada Byron:\n> Machst du?\n", "Ja.", "Am 24.11.26 um 10:00 schrieb Ada Byron:\n> Machst du?"},
-		{"French", "Oui.\n\nLe mar. 24 nov. 2026 à 10:00, Ada Byron <ada@example.com> a écrit :\n\n> Alors ?\n", "Oui.", "Le mar. 24 nov. 2026 à 10:00, Ada Byron <ada@example.com> a écrit :\n> Alors ?"},
-		{"Spanish", "Sí.\n\nEl mar, 24 nov 2026 a las 10:00, Ada Byron (<ada@example.com>) escribió:\n\n> ¿Y?\n", "Sí.", "El mar, 24 nov 2026 a las 10:00, Ada Byron (<ada@example.com>) escribió:\n> ¿Y?"},
-		{"Portuguese", "Sim.\n\nEm ter., 24 de nov. de 2026 às 10:00, Ada Byron <ada@example.com>\nescreveu:\n\n> E?\n", "Sim.", "Em ter., 24 de nov. de 2026 às 10:00, Ada Byron <ada@example.com>\nescreveu:\n> E?"},
-		{"Italian", "Sì.\n\nIl giorno mar 24 nov 2026 alle ore 10:00 Ada Byron <ada@example.com> ha scritto:\n\n> E?\n", "Sì.", "Il giorno mar 24 nov 2026 alle ore 10:00 Ada Byron <ada@example.com> ha scritto:\n> E?"},
-		{"Dutch", "Ja.\n\nOp di 24 nov 2026 om 10:00 schreef Ada Byron <ada@example.com>:\n\n> En?\n", "Ja.", "Op di 24 nov 2026 om 10:00 schreef Ada Byron <ada@example.com>:\n> En?"},
-		{"Polish", "Tak.\n\nwt., 24 lis 2026 o 10:00 Ada Byron <ada@example.com> napisał(a):\n\n> I?\n", "Tak.", "wt., 24 lis 2026 o 10:00 Ada Byron <ada@example.com> napisał(a):\n> I?"},
-		{"Swedish", "Ja.\n\nDen tis 24 nov. 2026 kl 10:00 skrev Ada Byron <ada@example.com>:\n\n> Och?\n", "Ja.", "Den tis 24 nov. 2026 kl 10:00 skrev Ada Byron <ada@example.com>:\n> Och?"},
-		{"Russian", "Да.\n\nвт, 24 нояб. 2026 г. в 10:00, Ada Byron <ada@example.com>:\n\n> И?\n", "Да.", "вт, 24 нояб. 2026 г. в 10:00, Ada Byron <ada@example.com>:\n> И?"},
-		{"Czech", "Ano.\n\nDne út 24. 11. 2026 10:00 uživatel Ada Byron <ada@example.com> napsal:\n\n> A?\n", "Ano.", "Dne út 24. 11. 2026 10:00 uživatel Ada Byron <ada@example.com> napsal:\n> A?"},
-		{"Japanese", "はい。\n\n2026年11月24日(火) 10:00 Ada Byron <ada@example.com>:\n\n> どう?\n", "はい。", "2026年11月24日(火) 10:00 Ada Byron <ada@example.com>:\n> どう?"},
-		{"Chinese", "是。\n\nAda Byron <ada@example.com> 于2026年11月24日周二 10:00写道：\n\n> 吗?\n", "是。", "Ada Byron <ada@example.com> 于2026年11月24日周二 10:00写道：\n> 吗?"},
-		{"Korean", "네.\n\n2026년 11월 24일 (화) 오전 10:00, Ada Byron <ada@example.com>님이 작성:\n\n> 뭐?\n", "네.", "2026년 11월 24일 (화) 오전 10:00, Ada Byron <ada@example.com>님이 작성:\n> 뭐?"},
-		{"Turkish", "Evet.\n\nAda Byron <ada@example.com>, 24 Kas 2026 Sal, 10:00 tarihinde şunu yazdı:\n\n> Ne?\n", "Evet.", "Ada Byron <ada@example.com>, 24 Kas 2026 Sal, 10:00 tarihinde şunu yazdı:\n> Ne?"},
+		{"French", "Oui.\n\nLe mar. 24 nov. 2026 à 10:00, Ada Byron <ada@example.com> a écrit :\n\n> Alors ?\n", "Oui.", "Le mar. 24 nov. 2026 à 10:00, Ada Byron <ada@example.com> a écrit :\n\n> Alors ?"},
+		{"Spanish", "Sí.\n\nEl mar, 24 nov 2026 a las 10:00, Ada Byron (<ada@example.com>) escribió:\n\n> ¿Y?\n", "Sí.", "El mar, 24 nov 2026 a las 10:00, Ada Byron (<ada@example.com>) escribió:\n\n> ¿Y?"},
+		{"Portuguese", "Sim.\n\nEm ter., 24 de nov. de 2026 às 10:00, Ada Byron <ada@example.com>\nescreveu:\n\n> E?\n", "Sim.", "Em ter., 24 de nov. de 2026 às 10:00, Ada Byron <ada@example.com>\nescreveu:\n\n> E?"},
+		{"Italian", "Sì.\n\nIl giorno mar 24 nov 2026 alle ore 10:00 Ada Byron <ada@example.com> ha scritto:\n\n> E?\n", "Sì.", "Il giorno mar 24 nov 2026 alle ore 10:00 Ada Byron <ada@example.com> ha scritto:\n\n> E?"},
+		{"Dutch", "Ja.\n\nOp di 24 nov 2026 om 10:00 schreef Ada Byron <ada@example.com>:\n\n> En?\n", "Ja.", "Op di 24 nov 2026 om 10:00 schreef Ada Byron <ada@example.com>:\n\n> En?"},
+		{"Polish", "Tak.\n\nwt., 24 lis 2026 o 10:00 Ada Byron <ada@example.com> napisał(a):\n\n> I?\n", "Tak.", "wt., 24 lis 2026 o 10:00 Ada Byron <ada@example.com> napisał(a):\n\n> I?"},
+		{"Swedish", "Ja.\n\nDen tis 24 nov. 2026 kl 10:00 skrev Ada Byron <ada@example.com>:\n\n> Och?\n", "Ja.", "Den tis 24 nov. 2026 kl 10:00 skrev Ada Byron <ada@example.com>:\n\n> Och?"},
+		{"Russian", "Да.\n\nвт, 24 нояб. 2026 г. в 10:00, Ada Byron <ada@example.com>:\n\n> И?\n", "Да.", "вт, 24 нояб. 2026 г. в 10:00, Ada Byron <ada@example.com>:\n\n> И?"},
+		{"Czech", "Ano.\n\nDne út 24. 11. 2026 10:00 uživatel Ada Byron <ada@example.com> napsal:\n\n> A?\n", "Ano.", "Dne út 24. 11. 2026 10:00 uživatel Ada Byron <ada@example.com> napsal:\n\n> A?"},
+		{"Japanese", "はい。\n\n2026年11月24日(火) 10:00 Ada Byron <ada@example.com>:\n\n> どう?\n", "はい。", "2026年11月24日(火) 10:00 Ada Byron <ada@example.com>:\n\n> どう?"},
+		{"Chinese", "是。\n\nAda Byron <ada@example.com> 于2026年11月24日周二 10:00写道：\n\n> 吗?\n", "是。", "Ada Byron <ada@example.com> 于2026年11月24日周二 10:00写道：\n\n> 吗?"},
+		{"Korean", "네.\n\n2026년 11월 24일 (화) 오전 10:00, Ada Byron <ada@example.com>님이 작성:\n\n> 뭐?\n", "네.", "2026년 11월 24일 (화) 오전 10:00, Ada Byron <ada@example.com>님이 작성:\n\n> 뭐?"},
+		{"Turkish", "Evet.\n\nAda Byron <ada@example.com>, 24 Kas 2026 Sal, 10:00 tarihinde şunu yazdı:\n\n> Ne?\n", "Evet.", "Ada Byron <ada@example.com>, 24 Kas 2026 Sal, 10:00 tarihinde şunu yazdı:\n\n> Ne?"},
 		{"Outlook's dashes", "Yes.\n\n-----Original Message-----\nFrom: Ada\nSent: now\n\nWill you?\n", "Yes.", "-----Original Message-----\nFrom: Ada\nSent: now\n\nWill you?"},
 		{"Outlook's dashes in German", "Ja.\n\n-----Ursprüngliche Nachricht-----\nVon: Ada\n\nMachst du?\n", "Ja.", "-----Ursprüngliche Nachricht-----\nVon: Ada\n\nMachst du?"},
 		{"Outlook's block", "Yes.\n\n________________________________\nFrom: Ada Byron <ada@example.com>\nSent: Tuesday, November 24, 2026 10:00 AM\nTo: Bob\nSubject: Tea\n\nWill you?\n", "Yes.",
@@ -52,9 +52,8 @@ func TestRepliesAreParted(t *testing.T) {
 		{"From alone is no block", "From: the desk of Ada\n\nHello\n", "From: the desk of Ada\n\nHello", ""},
 	} {
 		r := splitReply(c.in)
-		quoted := strings.ReplaceAll(r.Quoted, ":\n\n>", ":\n>")
-		if want := strings.ReplaceAll(c.quoted, ":\n\n>", ":\n>"); r.Text != c.text || quoted != want {
-			t.Errorf("%s:\n got %q\n     %q\nwant %q\n     %q", c.fact, r.Text, quoted, c.text, want)
+		if r.Text != c.text || r.Quoted != c.quoted {
+			t.Errorf("%s:\n got %q\n     %q\nwant %q\n     %q", c.fact, r.Text, r.Quoted, c.text, c.quoted)
 		}
 	}
 }

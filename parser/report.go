@@ -1,6 +1,7 @@
 package parser
 
 import (
+	"regexp"
 	"strings"
 )
 
@@ -99,7 +100,6 @@ func typedValue(v string) string {
 
 // returned is what is known of the mail that came back.
 func (p *parse) returned(root *part) BounceOriginal {
-	var o BounceOriginal
 	for pt := range root.all() {
 		switch pt.mediaType {
 		case "message/rfc822", "text/rfc822-headers", "message/global", "message/global-headers", "message/rfc822-headers":
@@ -111,15 +111,18 @@ func (p *parse) returned(root *part) BounceOriginal {
 		if len(groups) == 0 {
 			continue
 		}
-		h := groups[0]
-		if ids := p.ids(h, "Message-ID"); len(ids) > 0 {
-			o.MessageID = &ids[0]
-		}
-		if v, ok := h.get("Subject"); ok {
-			s := p.decodeText(v, partWhere(pt))
-			o.Subject = &s
-		}
-		return o
+		return p.original(groups[0], partWhere(pt))
+	}
+	return BounceOriginal{}
+}
+
+func (p *parse) original(h header, where string) (o BounceOriginal) {
+	if ids := p.ids(h, "Message-ID"); len(ids) > 0 {
+		o.MessageID = &ids[0]
+	}
+	if v, ok := h.get("Subject"); ok {
+		s := p.decodeText(v, where)
+		o.Subject = &s
 	}
 	return o
 }
@@ -138,10 +141,39 @@ func (p *parse) failedRecipients(root *part) {
 			b.Recipients = append(b.Recipients, BounceRecipient{Email: p.cleanEmail(email, "header X-Failed-Recipients"), Action: &failed})
 		}
 	}
-	if len(b.Recipients) > 0 {
-		p.msg.Bounce = b
+	if len(b.Recipients) == 0 {
+		return
+	}
+	if p.msg.Text != nil {
+		p.bounceText(b, *p.msg.Text)
+	}
+	p.msg.Bounce = b
+}
+
+// bounceText looks in the text of a bounce for what the other server said, and
+// for the mail that came back below a line that says so.
+func (p *parse) bounceText(b *Bounce, text string) {
+	words, mail := text, ""
+	for _, mark := range [...]string{"----- Original message -----", "------ This is a copy of"} {
+		if i := strings.Index(text, mark); i >= 0 {
+			words = text[:i]
+			if _, rest, ok := strings.Cut(text[i:], "\n"); ok {
+				mail = strings.TrimLeft(rest, "\n")
+			}
+			break
+		}
+	}
+	if m := serverSaid.FindStringSubmatch(words); m != nil && len(b.Recipients) == 1 {
+		b.Recipients[0].Status = &m[2]
+		b.Recipients[0].Diagnostic = optional(strings.TrimSpace(clip(m[1], 1000)))
+	}
+	if groups := fieldGroups([]byte(clip(mail, p.lim.HeaderBytes))); len(groups) > 0 && b.Original == (BounceOriginal{}) {
+		b.Original = p.original(groups[0], "body")
 	}
 }
+
+// serverSaid is a reply of SMTP with an enhanced status code (RFC 3463).
+var serverSaid = regexp.MustCompile(`(?m)\b([45][0-9]{2}[ -]([45]\.[0-9]{1,3}\.[0-9]{1,3})\b.*)$`)
 
 // maxFieldValue bounds a field of such a part.
 const maxFieldValue = 64 << 10
