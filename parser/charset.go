@@ -139,8 +139,8 @@ func lookupCharset(name string) func([]byte) (string, bool) {
 		return decodeISO2022KR
 	case "hz", "hz-gb-2312":
 		return with(simplifiedchinese.HZGB2312)
-	case "utf-16", "utf16", "csunicode", "iso-10646-ucs-2", "ucs-2": // RFC 2781 section 4.3: big-endian without a mark
-		return with(unicode.UTF16(unicode.BigEndian, unicode.UseBOM))
+	case "utf-16", "utf16", "csunicode", "iso-10646-ucs-2", "ucs-2":
+		return decodeUTF16
 	case "utf-32", "utf32", "ucs-4", "iso-10646-ucs-4":
 		return with(utf32.UTF32(utf32.BigEndian, utf32.UseBOM))
 	case "utf-32be":
@@ -272,6 +272,23 @@ func mostlyUTF8(b []byte) bool {
 		b = b[n:]
 	}
 	return good > bad
+}
+
+// decodeUTF16 decodes UTF-16 by its mark. Without one it is big-endian by RFC 2781
+// section 4.3 and little-endian by the Encoding Standard; the zeros of ASCII
+// letters tell which.
+func decodeUTF16(octets []byte) (string, bool) {
+	order := unicode.LittleEndian
+	zeros := [2]int{}
+	for i, c := range octets {
+		if c == 0 {
+			zeros[i%2]++
+		}
+	}
+	if zeros[0] > zeros[1] {
+		order = unicode.BigEndian
+	}
+	return with(unicode.UTF16(order, unicode.UseBOM))(octets)
 }
 
 // decodeUTF7 decodes UTF-7 (RFC 2152): base64 of UTF-16 between + and -.

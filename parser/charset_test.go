@@ -46,6 +46,7 @@ func TestCharsetsAreDecoded(t *testing.T) {
 		{"utf-16", "\xfe\xff\x00a", "a"},
 		{"utf-16", "\xff\xfea\x00", "a"},
 		{"utf-16", "\x00a", "a"}, // RFC 2781 section 4.3: big-endian without a mark
+		{"utf-16", "a\x00", "a"}, // Encoding Standard: little-endian without a mark
 		{"utf-16le", "a\x00", "a"},
 		{"utf-16be", "\x00a", "a"},
 		{"utf-32", "\x00\x00\xfe\xff\x00\x00\x00a", "a"},

@@ -6,6 +6,8 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"io"
+	"mime/quotedprintable"
 	"strings"
 	"testing"
 )
@@ -59,4 +61,15 @@ func codes(m *Message) string {
 		}
 	}
 	return strings.Join(out, " ")
+}
+
+// decoderOf decodes a transfer encoding with the standard library.
+func decoderOf(name string, r io.Reader) io.Reader {
+	switch strings.ToLower(strings.TrimSpace(name)) {
+	case "base64":
+		return base64.NewDecoder(base64.StdEncoding, r)
+	case "quoted-printable":
+		return quotedprintable.NewReader(r)
+	}
+	return r
 }
