@@ -22,7 +22,7 @@ import (
 // the defaults.
 type Destination struct {
 	Sink        Sink
-	Concurrency int              // deliveries at once; DefaultConcurrency
+	Concurrency int              // deliveries at once; DefaultConcurrency. As many again may be waiting for their record
 	Retry       backoff.Schedule // of deliveries and of probes; backoff.Default
 	Exact       bool             // wait as long as the schedule says, without jitter
 	Timeout     time.Duration    // of one Deliver; 10 minutes
@@ -60,6 +60,7 @@ const (
 	defaultInFlight = 64 << 20
 	defaultGrace    = 20 * time.Second
 	defaultRouters  = 2
+	workersEach     = 2           // for each slot of a sink: one delivers while another records
 	routersEach     = 8           // for each mail being parsed: the others wait for the store
 	storePause      = time.Second // after an error of the store
 	never           = 100 * 365 * 24 * time.Hour
@@ -140,7 +141,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 		run(d.routeAll)
 	}
 	for _, l := range d.lanes {
-		for range l.Concurrency {
+		for range l.Concurrency * workersEach {
 			run(l.deliverAll)
 		}
 	}

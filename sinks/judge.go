@@ -84,6 +84,8 @@ func (l *lane) hold(work context.Context, c *spool.Claim, holds int, err error) 
 	if err == nil || IsPermanent(err) || IsMailFault(err) || !IsSinkFault(err) && !c.Probe {
 		return nil
 	}
+	l.holding.Lock()
+	defer l.holding.Unlock()
 	l.mu.Lock()
 	if !c.Probe && l.holds != holds {
 		l.mu.Unlock()

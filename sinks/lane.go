@@ -21,7 +21,12 @@ type lane struct {
 	Destination
 	name string
 
+	slots  *semaphore.Weighted // deliveries at once
 	octets *semaphore.Weighted // in delivery; first come, first served, so that a large mail gets its turn
+
+	// holding is locked while a hold is being written, so that nothing is claimed
+	// that the hold is to keep.
+	holding sync.RWMutex
 
 	mu      sync.Mutex
 	next    time.Time      // when the next delivery may begin
@@ -44,7 +49,7 @@ func newLane(d *Dispatcher, name string, dest Destination) *lane {
 	if len(dest.Retry.Steps) == 0 {
 		dest.Retry = backoff.Default()
 	}
-	return &lane{Dispatcher: d, Destination: dest, name: name, octets: semaphore.NewWeighted(dest.InFlight), faults: map[string]int{}}
+	return &lane{Dispatcher: d, Destination: dest, name: name, slots: semaphore.NewWeighted(int64(dest.Concurrency)), octets: semaphore.NewWeighted(dest.InFlight), faults: map[string]int{}}
 }
 
 // random draws nothing where the schedule is to be kept to the letter.
@@ -58,7 +63,9 @@ func (l *lane) random() float64 {
 // deliverAll is the loop of one worker.
 func (l *lane) deliverAll(ctx, work context.Context) error {
 	for ctx.Err() == nil {
+		l.holding.RLock()
 		holds := l.held()
+		l.holding.RUnlock()
 		c, err := l.spool.Due(ctx, l.name)
 		if err == nil {
 			err = l.admit(ctx, work, c, holds)
@@ -72,7 +79,7 @@ func (l *lane) deliverAll(ctx, work context.Context) error {
 	return nil
 }
 
-// admit waits for the sink's rate and octets, then delivers. holds is how many
+// admit waits for the sink's rate, octets and slots, then delivers. holds is how many
 // holds there had been before the mail was claimed: if the sink was held since
 // then, the mail goes back to those that wait.
 func (l *lane) admit(ctx, work context.Context, c *spool.Claim, holds int) error {
@@ -82,11 +89,17 @@ func (l *lane) admit(ctx, work context.Context, c *spool.Claim, holds int) error
 		return nil
 	}
 	defer l.octets.Release(size)
+	if l.slots.Acquire(ctx, 1) != nil {
+		l.spool.Release(c)
+		return nil
+	}
+	free := sync.OnceFunc(func() { l.slots.Release(1) })
+	defer free()
 	if !c.Probe && l.held() != holds {
 		l.spool.Release(c)
 		return nil
 	}
-	return l.deliver(work, c, holds)
+	return l.deliver(work, c, holds, free)
 }
 
 // held counts the holds so far.
@@ -112,8 +125,9 @@ func (l *lane) slot() time.Duration {
 	return wait
 }
 
-// deliver makes one attempt and records what it came to.
-func (l *lane) deliver(work context.Context, c *spool.Claim, holds int) error {
+// deliver makes one attempt and records what it came to. The slot is free for the
+// next mail once the attempt is over, and the sink held if that is what follows.
+func (l *lane) deliver(work context.Context, c *spool.Claim, holds int, free func()) error {
 	start := l.Clock.Now()
 	receipt, reached, err := l.attempt(work, c)
 	if err != nil && work.Err() != nil {
@@ -132,6 +146,7 @@ func (l *lane) deliver(work context.Context, c *spool.Claim, holds int) error {
 			return err
 		}
 	}
+	free()
 	if recorded, err := l.record(work, c, o); !recorded {
 		return err
 	}
