@@ -73,6 +73,18 @@ func TestWhatAFilterLeavesOutIsLeftForGood(t *testing.T) {
 	wantReport(t, h.once(), "listed 2")
 }
 
+func TestAMailListedTwiceIsTakenOnce(t *testing.T) {
+	s := &server{}
+	m := mail("1")
+	s.add("INBOX", m, mail("2"), m)
+	h := newHouse(t, spool.Options{}, mailbox(s))
+	defer h.close()
+	h.once()
+	if want := []string{"1", "2"}; !slices.Equal(s.got, want) {
+		t.Errorf("retrieved %q, want %q", s.got, want)
+	}
+}
+
 func TestOneBadMailDoesNotHoldUpTheOthers(t *testing.T) {
 	s := &server{poison: map[string]error{"2": &Error{Op: "retrieving", UID: "2", Err: errors.New("empty")}}}
 	s.add("INBOX", mail("1"), mail("2"), mail("3"))
@@ -157,6 +169,20 @@ func TestASettlementIsCarriedOutByTheNextVisit(t *testing.T) {
 	h.deliver(t.Context(), 2)
 	wantReport(t, h.once(), "listed 2 settled 2")
 	wantReport(t, h.once(), "")
+}
+
+func TestASessionThatSettlingEndsSettlesOnce(t *testing.T) {
+	const many = 1001 // one more than the spool gives at a time
+	s := &server{}
+	for i := range many {
+		s.add("INBOX", mail(fmt.Sprint(i)))
+	}
+	h := newHouse(t, spool.Options{}, mailbox(s))
+	defer h.close()
+	h.once()
+	h.deliver(t.Context(), many)
+	wantReport(t, h.once(), "listed 1001 settled 1000")
+	wantReport(t, h.Settle(t.Context())[0], "settled 1")
 }
 
 func TestAVisitWaitsForDeliveriesToSettleThem(t *testing.T) {

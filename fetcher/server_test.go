@@ -102,6 +102,7 @@ func (s *server) Open(ctx context.Context) (Session, error) {
 // visitor is a session; watcher is one that can wait and describe.
 type visitor struct {
 	s      *server
+	over   bool // settled, and ended by it
 	closed bool
 }
 
@@ -167,6 +168,10 @@ func (x *visitor) Retrieve(ctx context.Context, refs []Ref, take func(Ref, io.Re
 func (x *visitor) Settle(_ context.Context, due []spool.Settlement) error {
 	x.s.mu.Lock()
 	defer x.s.mu.Unlock()
+	if x.over {
+		return Errorf(Protocol, "settling", "", "%w", ErrFinished)
+	}
+	x.over = !x.s.lasting
 	var failed []error
 	for _, d := range due {
 		if x.s.decline != nil {

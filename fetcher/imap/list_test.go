@@ -172,3 +172,40 @@ func TestAMailTooLargeIsLeftAndReported(t *testing.T) {
 		}
 	}
 }
+
+func TestAMailOfAnotherSizeThanAnnouncedIsTakenWhenItComesTwice(t *testing.T) {
+	const all, alone = "UID FETCH BODY", "UID FETCH 1 (UID BODY.PEEK[])"
+	body := func(b string) imapd.Reply { return imapd.Say("* 1 FETCH (UID 1 BODY[] {2}\r\n" + b + ")\r\n$ OK\r\n") }
+	for _, test := range []struct {
+		fact   string
+		script imapd.Script
+		says   string
+	}{
+		{"the same twice", imapd.Script{all: body("ab")}, ""},
+		{"each time another", imapd.Script{alone: imapd.First(body("ab")), all: body("cd")}, "7/1: the server sends other octets each time"},
+	} {
+		s := imapd.Start(t, imapd.Options{Script: test.script}, two[0])
+		x := open(t, client(t, s, dial.Plain, nil))
+		l, err := x.List(t.Context(), "INBOX", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		err = x.Retrieve(t.Context(), l.Refs, func(ref fetcher.Ref, r io.Reader) error {
+			raw, err := io.ReadAll(r)
+			if err == nil {
+				got = append(got, string(raw))
+			}
+			return err
+		})
+		if test.says == "" && (err != nil || !slices.Equal(got, []string{"ab"})) {
+			t.Errorf("%s: %q, %v", test.fact, got, err)
+		}
+		if test.says != "" && (err == nil || fetcher.RadiusOf(err) != fetcher.MessageRadius || !strings.Contains(err.Error(), test.says) || got != nil) {
+			t.Errorf("%s: %q, %v", test.fact, got, err)
+		}
+		if _, err := x.List(t.Context(), "INBOX", ""); err != nil {
+			t.Errorf("%s: the session is of no use: %v", test.fact, err)
+		}
+	}
+}
