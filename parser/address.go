@@ -123,7 +123,8 @@ func (p *parse) address(e, where string) (Address, bool) {
 	if email == "" {
 		// Something without an address: its text is kept where the address would be.
 		p.problem(ProblemBadAddress, where, clip(e, 80))
-		return Address{Email: p.decodeText(unquote(name), where)}, true
+		text := p.decodeText(unquote(name), where)
+		return Address{Email: text}, text != ""
 	}
 	if !strings.Contains(email, "@") {
 		p.problemOnce(ProblemBadAddress, where, clip(e, 80))

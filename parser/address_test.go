@@ -64,6 +64,7 @@ func TestOneBadAddressLosesNoOther(t *testing.T) {
 		{"words without an address", "nobody at all, b@a.test", "nobody at all | b@a.test", ProblemBadAddress},
 		{"a local name", "root, b@a.test", "root | b@a.test", ProblemBadAddress},
 		{"nothing", "", "", ""},
+		{"a quote alone", `", a@a.test`, "a@a.test", ProblemBadAddress},
 		{"the name after it", "j@a.test (John Doe)", "John Doe <j@a.test>", ""},
 		{"the name before it without brackets", "John Doe j@a.test", "John Doe <j@a.test>", ""},
 		{"an encoded-word", "=?utf-8?Q?J=C3=B6rg?= <j@a.test>", "Jörg <j@a.test>", ""},

@@ -11,6 +11,7 @@ import (
 // padding may be missing or stand in the middle.
 type base64Decoder struct {
 	src     io.Reader
+	size    int    // of the buffers, a multiple of four
 	buf     []byte // read, then stripped of line ends
 	carry   int    // letters at the beginning of buf that make no group of four yet
 	decoded []byte
@@ -44,8 +45,8 @@ func (d *base64Decoder) Read(p []byte) (int, error) {
 // letter by letter.
 func (d *base64Decoder) fill() {
 	if d.buf == nil {
-		d.buf = make([]byte, base64Chunk)
-		d.decoded = make([]byte, 0, base64Chunk)
+		d.buf = make([]byte, d.size)
+		d.decoded = make([]byte, 0, d.size)
 	}
 	n, err := d.src.Read(d.buf[d.carry:])
 	d.err = err

@@ -225,9 +225,14 @@ func without(octets []byte, files []embeddedFile) []byte {
 	return append(out, octets[at:]...)
 }
 
-// content reads a part decoded, at most limit octets of it.
+// content reads a part decoded, at most limit octets of it. They are good until
+// the source is read again.
 func (p *parse) content(pt *part, limit int) (octets []byte, cut bool) {
-	d := decodeFrom(&span{p.src, pt.start, pt.end}, pt.encoding)
+	if n := pt.end - pt.start; pt.encoding == encIdentity && n <= int64(min(limit, windowSize)) {
+		b := p.src.at(pt.start, int(n))
+		return b[:min(int(n), len(b))], false
+	}
+	d := decodeFrom(&span{p.src, pt.start, pt.end}, pt.encoding, pt.end-pt.start)
 	var b bytes.Buffer
 	b.Grow(int(min(pt.end-pt.start, int64(limit))) + bytes.MinRead)
 	_, _ = b.ReadFrom(io.LimitReader(d, int64(limit)+1)) // an error of the source is in src.err

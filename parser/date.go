@@ -14,7 +14,7 @@ func readDate(raw string) (time.Time, bool) {
 	if len(s) > 200 {
 		return time.Time{}, false
 	}
-	for _, layout := range [...]string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02 15:04:05 -0700", "2006-01-02T15:04:05-0700", "2006-01-02T15:04Z07:00", "2006-01-02"} {
+	for _, layout := range isoLayouts(s) {
 		if t, err := time.Parse(layout, s); err == nil {
 			return t, true
 		}
@@ -32,6 +32,14 @@ func readDate(raw string) (time.Time, bool) {
 		}
 	}
 	return d.time()
+}
+
+// isoLayouts are the forms of ISO 8601, if s begins like one.
+func isoLayouts(s string) []string {
+	if len(s) < 10 || s[4] != '-' {
+		return nil
+	}
+	return []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02 15:04:05 -0700", "2006-01-02T15:04:05-0700", "2006-01-02T15:04Z07:00", "2006-01-02"}
 }
 
 type dateReader struct {
@@ -213,10 +221,10 @@ func monthOf(w string) time.Month {
 }
 
 func isWeekday(w string) bool {
+	w = strings.ToLower(strings.TrimSuffix(w, "."))
 	if len(w) < 3 {
 		return false
 	}
-	w = strings.ToLower(strings.TrimSuffix(w, "."))
 	for day := range time.Weekday(7) {
 		if name := strings.ToLower(day.String()); strings.HasPrefix(name, w[:3]) && strings.HasPrefix(name, strings.TrimSuffix(w, "s")) {
 			return true

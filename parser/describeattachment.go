@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // attachments describes what is not shown: parts, the files in a winmail.dat,
@@ -46,14 +47,19 @@ func (p *parse) attachedCharset(pt *part) *string {
 	return optional(validUTF8(strings.ToLower(pt.params.get("charset"))))
 }
 
+// copyBuffers lends what attachments pass through on their way to the hash.
+var copyBuffers = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}
+
 // attach measures and hashes an attachment, and lists it.
 func (p *parse) attach(raw rawPart, a Attachment) {
 	where := "part " + a.PartID
 	d := raw.decodeFrom(&span{p.src, raw.off, raw.off + raw.n})
 	hash := sha256.New()
-	var buf [32 << 10]byte
+	lent := copyBuffers.Get().(*[]byte)
+	defer copyBuffers.Put(lent)
+	buf := *lent
 	for {
-		n, err := d.Read(buf[:])
+		n, err := d.Read(buf)
 		hash.Write(buf[:n])
 		a.Size += int64(n)
 		if err != nil {

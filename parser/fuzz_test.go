@@ -94,7 +94,7 @@ func FuzzDate(f *testing.F) {
 }
 
 func FuzzParams(f *testing.F) {
-	for _, s := range []string{`text/plain; charset="utf-8"`, "a/b; c*0*=utf-8''d; c*1=e", `a; b="c`, "a; b=c (d); e", "a b=c", "a; b=\xe4"} {
+	for _, s := range []string{`text/plain; charset="utf-8"`, "a/b; c*0*=utf-8''d; c*1=e", `a; b="c`, "a; b=c (d); e", "a b=c", "a; b=\xe4", "*="} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -155,11 +155,11 @@ func FuzzTransfer(f *testing.F) {
 			return
 		}
 		whole, pieces := new(bytes.Buffer), new(bytes.Buffer)
-		d := decodeFrom(bytes.NewReader(octets), encoding(e))
+		d := decodeFrom(bytes.NewReader(octets), encoding(e), int64(len(octets)))
 		if _, err := whole.ReadFrom(d); err != nil {
 			t.Fatal(err)
 		}
-		d = decodeFrom(&slowReader{octets}, encoding(e))
+		d = decodeFrom(&slowReader{octets}, encoding(e), int64(len(octets)))
 		if _, err := pieces.ReadFrom(d); err != nil {
 			t.Fatal(err)
 		}

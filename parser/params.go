@@ -95,7 +95,7 @@ func (p *parse) readParam(s string, i int, where string, k *skipper) (rawParam, 
 	} else {
 		r.value, i = bareValue(s, i, r.isFileName())
 	}
-	return r, i, name != ""
+	return r, i, r.name != ""
 }
 
 // skipParamSpace passes over what may stand between parameters.

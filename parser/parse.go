@@ -89,8 +89,13 @@ func (p *parse) begin() int64 {
 // fields reads the header fields every mail has.
 func (p *parse) fields(h header) {
 	m := p.msg
+	m.Headers = make([]Header, 0, len(h))
 	for _, f := range h {
-		m.Headers = append(m.Headers, Header{validUTF8(f.name), p.decodeText(f.value, "header "+f.name)})
+		value := f.value
+		if !isPlain(value) {
+			value = p.decodeText(value, "header "+f.name)
+		}
+		m.Headers = append(m.Headers, Header{validUTF8(f.name), value})
 	}
 	m.MessageID = p.ids(h, "Message-ID")
 	m.InReplyTo = p.ids(h, "In-Reply-To")
@@ -118,6 +123,17 @@ func (p *parse) fields(h header) {
 			p.problem(ProblemBadDate, "header Date", clip(raw, 80))
 		}
 	}
+}
+
+// isPlain tells whether a value is ASCII text in one line and without
+// encoded-words, so that it stands for itself.
+func isPlain(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] >= 0x7f || s[i] == '=' && i+1 < len(s) && s[i+1] == '?' {
+			return false
+		}
+	}
+	return true
 }
 
 // finish makes what is derived from everything else, and what is never empty.

@@ -231,7 +231,8 @@ func restIsQuoted(lines []string) bool {
 	if line == "" || len(line) > 300 {
 		return false
 	}
-	if rest := strings.TrimLeft(line, "-_=*–— "); rest != line {
+	if rest := strings.TrimLeft(line, "-_=*–—"); rest != line {
+		rest = strings.TrimLeft(rest, "-_=*–— ")
 		words := strings.ToLower(strings.TrimRight(rest, "-_=*–— :"))
 		if words != "" && len(line)-len(rest) >= 2 && slices.ContainsFunc(originals, func(o string) bool { return strings.HasPrefix(words, o) && len(words) < len(o)+60 }) {
 			return true
@@ -245,11 +246,13 @@ func restIsQuoted(lines []string) bool {
 			return false
 		}
 	}
-	low := strings.ToLower(line)
-	if slices.ContainsFunc(openings, func(o string) bool { return strings.HasPrefix(low, o) }) {
-		return true
+	if strings.HasSuffix(line, ":") || strings.HasSuffix(line, "：") {
+		low := strings.ToLower(line)
+		if slices.ContainsFunc(openings, func(o string) bool { return strings.HasPrefix(low, o) }) {
+			return true
+		}
 	}
-	if strings.Contains(low, "above this line") && (strings.Contains(low, "reply") || strings.Contains(low, "write")) {
+	if i := strings.Index(line, "above this line"); i > 0 && (strings.Contains(line[:i], "reply") || strings.Contains(line[:i], "write")) {
 		return true
 	}
 	return headerBlock(lines)

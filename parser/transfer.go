@@ -24,12 +24,18 @@ func (p *parse) readEncoding(raw, where string) encoding {
 	v := strings.ToLower(strings.Trim(strings.TrimSpace(stripComments(raw)), `"';,. `))
 	v, _, _ = strings.Cut(v, ";")
 	v = strings.TrimSpace(v)
-	switch strings.NewReplacer("-", "", "_", "", " ", "").Replace(v) {
+	name := v
+	switch v {
+	case "7bit", "8bit", "base64", "quoted-printable":
+	default:
+		name = strings.NewReplacer("-", "", "_", "", " ", "").Replace(v)
+	}
+	switch name {
 	case "", "7bit", "8bit", "binary", "7bits", "8bits", "none", "7", "8":
 		return encIdentity
 	case "base64", "b64":
 		return encBase64
-	case "quotedprintable", "qp", "quoteprintable":
+	case "quoted-printable", "quotedprintable", "qp", "quoteprintable":
 		return encQP
 	case "uuencode", "xuuencode", "uue", "xuue", "uu":
 		return encUU
@@ -64,11 +70,11 @@ func (r rawPart) decode() decoder {
 
 // decodeFrom reads the part decoded, its octets coming from src.
 func (r rawPart) decodeFrom(src io.Reader) decoder {
-	d := decodeFrom(src, r.encoding)
+	d := decodeFrom(src, r.encoding, r.n)
 	if r.inner == 0 {
 		return d
 	}
-	return decodeFrom(io.LimitReader(&skipReader{d, r.skip}, r.inner), r.innerEncoding)
+	return decodeFrom(io.LimitReader(&skipReader{d, r.skip}, r.inner), r.innerEncoding, r.inner)
 }
 
 // skipReader reads what follows the first skip octets of r.
@@ -88,22 +94,24 @@ func (s *skipReader) Read(p []byte) (int, error) {
 	return s.r.Read(p)
 }
 
-func decodeFrom(src io.Reader, e encoding) decoder {
+// decodeFrom decodes n octets of src.
+func decodeFrom(src io.Reader, e encoding, n int64) decoder {
 	switch e {
 	case encBase64:
-		return &base64Decoder{src: src}
+		return &base64Decoder{src: src, size: int(max(min(n, base64Chunk), 64)) &^ 3}
 	case encQP:
-		return &lineDecoder{src: bufio.NewReaderSize(src, 32<<10), line: decodeQP}
+		return &lineDecoder{src: lineReader(src, n), line: decodeQP}
 	case encUU:
-		d := &lineDecoder{src: bufio.NewReaderSize(src, 8<<10)}
-		d.line = (&uuState{}).decode
-		return d
+		return &lineDecoder{src: lineReader(src, n), line: (&uuState{}).decode}
 	case encYEnc:
-		d := &lineDecoder{src: bufio.NewReaderSize(src, 8<<10)}
-		d.line = (&yencState{}).decode
-		return d
+		return &lineDecoder{src: lineReader(src, n), line: (&yencState{}).decode}
 	}
 	return identity{src}
+}
+
+// lineReader has a buffer no larger than what there is to read.
+func lineReader(src io.Reader, n int64) *bufio.Reader {
+	return bufio.NewReaderSize(src, int(max(min(n, 32<<10), 512)))
 }
 
 type identity struct{ io.Reader }

@@ -90,7 +90,7 @@ func TestPiecesOfAnySizeDecodeTheSame(t *testing.T) {
 	}{{"base64 in lines", lines.String(), encBase64}, {"base64 in one line", strings.ReplaceAll(lines.String(), "\r\n", ""), encBase64},
 		{"base64 with blanks", strings.ReplaceAll(lines.String(), "\r\n", " "), encBase64}, {"quoted-printable", qp.String(), encQP}} {
 		for _, src := range []io.Reader{strings.NewReader(c.text), iotest.OneByteReader(strings.NewReader(c.text)), iotest.HalfReader(strings.NewReader(c.text)), iotest.DataErrReader(strings.NewReader(c.text))} {
-			d := decodeFrom(src, c.encoding)
+			d := decodeFrom(src, c.encoding, int64(len(c.text)))
 			got, err := io.ReadAll(d)
 			if err != nil || !bytes.Equal(got, octets) || d.mended() {
 				t.Errorf("%s from %T: %d octets of %d, %v, mended %v", c.name, src, len(got), len(octets), err, d.mended())
@@ -113,7 +113,7 @@ func TestBase64PassesOnOnlyWhatIsCanonical(t *testing.T) {
 
 func TestLongQuotedPrintableLinesAreRead(t *testing.T) {
 	for n := 32<<10 - 5; n < 32<<10+5; n++ {
-		d := decodeFrom(strings.NewReader(strings.Repeat("a", n)+"=C3=A4=\r\nb  \r\nc"), encQP)
+		d := decodeFrom(strings.NewReader(strings.Repeat("a", n)+"=C3=A4=\r\nb  \r\nc"), encQP, 64<<10)
 		got, _ := io.ReadAll(d)
 		if want := strings.Repeat("a", n) + "äb\r\nc"; string(got) != want || d.mended() {
 			t.Errorf("%d: ends in %q", n, got[max(len(got)-20, 0):])
