@@ -12,22 +12,22 @@ import (
 	"strings"
 )
 
-// TLS is the tls: block of the configuration: whom to trust and how to prove
-// who we are. The zero TLS trusts the machine's certificate authorities.
+// TLS says whom to trust and how to prove who we are: the tls: block of the
+// configuration, in the fields of config.TLS. The zero TLS trusts the machine's certificate authorities.
 type TLS struct {
 	// CAFile holds PEM certificates that are trusted instead of the machine's.
-	CAFile string `config:"ca_file,path" doc:"certificates (PEM) to trust instead of the system's; relative to this file" yaml:"ca_file" json:"ca_file,omitempty"`
+	CAFile string
 	// ServerName is verified, and sent, in place of the host.
-	ServerName string `config:"server_name" doc:"the name the certificate must have, if not the host's" yaml:"server_name" json:"server_name,omitempty"`
+	ServerName string
 	// PinSHA256 lists base64 SHA-256 hashes of public keys (SubjectPublicKeyInfo).
 	// When there are any, the server's own certificate must have one of them, and
 	// still be valid in every other way.
-	PinSHA256 []string `config:"pin_sha256" doc:"SHA-256 of public keys (SubjectPublicKeyInfo), in base64 or hexadecimal; that of the server's own certificate must be one of them" yaml:"pin_sha256" json:"pin_sha256,omitempty"`
+	PinSHA256 []string
 	// ClientCert and ClientKey are PEM files; both or neither.
-	ClientCert string `config:"client_cert,path" doc:"our certificate (PEM); relative to this file" yaml:"client_cert" json:"client_cert,omitempty"`
-	ClientKey  string `config:"client_key,path" doc:"the key of client_cert (PEM); relative to this file" yaml:"client_key" json:"client_key,omitempty"`
+	ClientCert string
+	ClientKey  string
 	// MinVersion is "1.2" (the default) or "1.3".
-	MinVersion string `config:"min_version" enum:"1.2,1.3" doc:"the oldest TLS version spoken; 1.2 unless set" yaml:"min_version" json:"min_version,omitempty"`
+	MinVersion string
 }
 
 // errPin is what a handshake fails with when no pin fits.

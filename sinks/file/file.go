@@ -26,7 +26,7 @@ import (
 type Options struct {
 	Path string `config:"path,path" doc:"File to which one line of JSON is appended for each mail; - is standard output."`
 	Dir  string `config:"dir,path" doc:"Directory for one file each; made if it is missing."`
-	Each string `config:"each" doc:"With dir: message (the default) or attachment."`
+	Each string `config:"each" enum:"message,attachment" doc:"With dir: what a file holds, a message unless set."`
 }
 
 // Validate refuses options that contradict one another.

@@ -16,13 +16,13 @@ import (
 
 // Options are the keys of a sink of type webhook, beside those every sink has.
 type Options struct {
-	URL      string                   `config:"url" doc:"Where to post, https://. A user and password in it are sent as basic authentication."`
+	URL      string                   `config:"url,required" doc:"Where to post, https://. A user and password in it are sent as basic authentication."`
 	Insecure bool                     `config:"insecure" doc:"true: post in clear text to an http:// url on another machine. To this machine itself it is always allowed."`
 	Secret   secret.Secret            `config:"secret" doc:"Signs every request (Standard Webhooks): whsec_ and the base64 of 24 to 64 random octets. Make one with: echo whsec_$(openssl rand -base64 32)"`
 	Secrets  []secret.Secret          `config:"secrets" doc:"Several secrets while one replaces another: each request carries a signature by every one of them."`
-	Method   string                   `config:"method" doc:"POST (the default), PUT or PATCH."`
+	Method   string                   `config:"method" enum:"POST,PUT,PATCH" doc:"How it is sent."`
 	Headers  map[string]secret.Secret `config:"headers" doc:"Further header fields; their values are kept out of logs."`
-	Timeout  time.Duration            `config:"timeout" doc:"From connecting to the end of the answer, 15s unless set; a body gets one second more for each MiB."`
+	Timeout  time.Duration            `config:"timeout" doc:"From connecting to the end of the answer; a body gets one second more for each MiB."`
 	Basic    Basic                    `config:"basic" doc:"Basic authentication (RFC 7617)."`
 	Bearer   secret.Secret            `config:"bearer" doc:"Bearer token (RFC 6750)."`
 	TLS      config.TLS               `config:"tls" doc:"Whom to trust, and the client's certificate."`
@@ -34,6 +34,9 @@ type Basic struct {
 	Username string        `config:"username" doc:"User name, without a colon."`
 	Password secret.Secret `config:"password" doc:"Password."`
 }
+
+// SetDefaults sets what holds when the file says nothing.
+func (o *Options) SetDefaults() { o.Method, o.Timeout = http.MethodPost, DefaultTimeout }
 
 // DefaultTimeout bounds one request.
 const DefaultTimeout = 15 * time.Second
