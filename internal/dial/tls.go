@@ -13,7 +13,8 @@ import (
 )
 
 // TLS says whom to trust and how to prove who we are: the tls: block of the
-// configuration, in the fields of config.TLS. The zero TLS trusts the machine's certificate authorities.
+// configuration, in the fields of config.TLS. The zero TLS trusts the machine's
+// certificate authorities.
 type TLS struct {
 	// CAFile holds PEM certificates that are trusted instead of the machine's.
 	CAFile string
