@@ -413,3 +413,29 @@ func BenchmarkLines(b *testing.B) {
 		}
 	})
 }
+
+// Whatever stands at the end of the file, mending keeps every whole line, ends in
+// a newline or nothing, and has nothing to do a second time.
+func FuzzMend(f *testing.F) {
+	for _, s := range []string{"", "{\"id\":1}\n", "{\"id\":1}\n{\"id", "{\"a\":{}}", "x", "\n\n{", "{}{}", "{\"a\":\"\\"} {
+		f.Add([]byte(s))
+	}
+	path := filepath.Join(f.TempDir(), "f")
+	f.Fuzz(func(t *testing.T, before []byte) {
+		must(t, os.WriteFile(path, before, 0o600))
+		file, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND, 0)
+		must(t, err)
+		defer file.Close()
+		must(t, mend(file))
+		after, err := os.ReadFile(path)
+		must(t, err)
+		whole := before[:bytes.LastIndexByte(before, '\n')+1]
+		if !bytes.HasPrefix(after, whole) || len(after) > 0 && after[len(after)-1] != '\n' {
+			t.Fatalf("%q became %q", before, after)
+		}
+		must(t, mend(file))
+		if again, err := os.ReadFile(path); err != nil || !bytes.Equal(again, after) {
+			t.Fatalf("%q became %q", after, again)
+		}
+	})
+}

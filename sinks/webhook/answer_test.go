@@ -179,3 +179,16 @@ func TestNoHalfOfASecretIsKept(t *testing.T) {
 		}
 	}
 }
+
+func FuzzRetryAfter(f *testing.F) {
+	for _, s := range []string{"", "120", "-1", "Mon, 23 Nov 2026 12:30:00 GMT", "99999999999999999999", "0x10", "1e9"} {
+		f.Add(s)
+	}
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	f.Fuzz(func(t *testing.T, value string) {
+		wait, ok := retryAfter(value, now)
+		if ok && (wait < time.Second || wait > 24*time.Hour) || !ok && wait != 0 {
+			t.Fatalf("%q is %s, %v", value, wait, ok)
+		}
+	})
+}

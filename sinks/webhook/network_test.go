@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -307,4 +308,26 @@ func caFile(t testing.TB, ca *localca.CA) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+func TestStreamsOfHTTP2ThatBreakOffAreTemporary(t *testing.T) {
+	ca := newCA(t)
+	var protocol atomic.Int64
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		protocol.Store(int64(q.ProtoMajor))
+		if q.Header.Get("Webhook-Id") == sinktest.ID(1) {
+			panic(http.ErrAbortHandler) // RST_STREAM
+		}
+		io.Copy(io.Discard, q.Body)
+	}))
+	server.EnableHTTP2, server.TLS = true, ca.Server()
+	server.StartTLS()
+	defer server.Close()
+	s := makeSink(t, Options{URL: server.URL, TLS: config.TLS{CAFile: caFile(t, ca)}}, sinks.Env{})
+	if _, err := deliver(t, s); verdictOf(err) != temporary {
+		t.Errorf("%s: %v", verdictOf(err), err)
+	}
+	if _, err := s.Deliver(t.Context(), sinktest.Delivery(t, 2, sinktest.Mail)); err != nil || protocol.Load() != 2 {
+		t.Errorf("over HTTP/%d: %v", protocol.Load(), err)
+	}
 }
