@@ -53,6 +53,8 @@ type dateReader struct {
 // word takes the next word of a date; false where it makes no sense.
 func (d *dateReader) word(w string) bool {
 	switch {
+	case w == "":
+		return false
 	case strings.Contains(w, ":") && d.hour < 0 && w[0] >= '0' && w[0] <= '9':
 		return d.clock(w)
 	case strings.Count(w, "-") == 2 && w[0] >= '0' && w[0] <= '9': // 24-Nov-2026

@@ -50,7 +50,7 @@ func TestDatesAreReadInEveryForm(t *testing.T) {
 }
 
 func TestWhatIsNoDateIsNone(t *testing.T) {
-	for _, in := range []string{"yesterday", "No. 0", "Tue, 99 Nov 2026 10:00:00 +0000", "24 Nov", "10:00:00", "Tue, 24 Foo 2026 10:00:00 +0000", "Tue, 24 Nov 2026 99:00:00 +0000"} {
+	for _, in := range []string{"yesterday", "No. 0", "24-Nov-", "Tue, 99 Nov 2026 10:00:00 +0000", "24 Nov", "10:00:00", "Tue, 24 Foo 2026 10:00:00 +0000", "Tue, 24 Nov 2026 99:00:00 +0000"} {
 		if m := read(t, "Date: "+in, "", "x"); m.SentAt != nil || codes(m) != ProblemBadDate {
 			t.Errorf("%q: got %v %q", in, m.SentAt, codes(m))
 		}

@@ -231,6 +231,9 @@ func restIsQuoted(lines []string) bool {
 	if line == "" || len(line) > 300 {
 		return false
 	}
+	if c := line[0]; c != '-' && c != '_' && c != '=' && c != '*' && c < utf8.RuneSelf && strings.IndexByte(line, ':') < 0 && !strings.Contains(line, "line") {
+		return false
+	}
 	if rest := strings.TrimLeft(line, "-_=*–—"); rest != line {
 		rest = strings.TrimLeft(rest, "-_=*–— ")
 		words := strings.ToLower(strings.TrimRight(rest, "-_=*–— :"))
@@ -292,8 +295,11 @@ func headerBlock(lines []string) bool {
 
 // blockKey is the name before the colon, small; "" where there is none.
 func blockKey(line string) string {
-	line = strings.TrimSpace(line)
-	i := strings.IndexAny(line[:min(len(line), 60)], ":：")
+	head := line[:min(len(line), 80)]
+	i := strings.IndexByte(head, ':')
+	if i < 0 {
+		i = strings.Index(head, "：")
+	}
 	if i <= 0 {
 		return ""
 	}
