@@ -439,3 +439,19 @@ func FuzzMend(f *testing.F) {
 		}
 	})
 }
+
+func TestASinkMadeForPreviewsMakesNothing(t *testing.T) {
+	above := t.TempDir()
+	for _, o := range []Options{{Path: filepath.Join(above, "mails.jsonl")}, {Dir: filepath.Join(above, "d")}} {
+		s, err := New("out", o, payload.Renderer{}, sinks.Env{Inert: true})
+		must(t, err)
+		r, err := s.(sinks.Previewer).Preview(sinktest.Delivery(t, 1, sinktest.Mail))
+		if err != nil || !bytes.HasPrefix(r.Body, []byte(`{"id":"msg_test0001"`)) {
+			t.Errorf("%.100s, %v", r.Body, err)
+		}
+		must(t, s.Close())
+	}
+	if names := namesIn(t, above); len(names) != 0 {
+		t.Errorf("there are %q", names)
+	}
+}
