@@ -44,13 +44,14 @@ type Event struct {
 
 // Options of a Dispatcher. The zero Options serve.
 type Options struct {
-	Clock   clock.Clock    // clock.System
-	Logger  *slog.Logger   // none
-	Observe func(Event)    // called by several goroutines at once, after the event is durable; it must return soon
-	Grace   time.Duration  // for deliveries under way when Run's context ends; 20 s
-	Routers int            // mails parsed at once; 2
-	Limits  parser.Limits  // of the parser
-	Random  func() float64 // jitter, in [0, 1); rand.Float64. Called by several goroutines at once
+	Clock   clock.Clock         // clock.System
+	Logger  *slog.Logger        // none
+	Observe func(Event)         // called by several goroutines at once, after the event is durable; it must return soon
+	Grace   time.Duration       // for deliveries under way when Run's context ends; 20 s
+	Routers int                 // mails parsed at once; 2
+	Limits  parser.Limits       // of the parser
+	Trusted map[string][]string // by mailbox: the authserv-ids whose results are believed (RFC 8601 section 5)
+	Random  func() float64      // jitter, in [0, 1); rand.Float64. Called by several goroutines at once
 }
 
 const (

@@ -2,7 +2,6 @@ package sinks
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -184,26 +183,20 @@ func (l *lane) attempt(work context.Context, c *spool.Claim) (r Receipt, reached
 			r, reached, err = Receipt{}, false, Permanent(fmt.Errorf("a defect in the sink: %v", fault))
 		}
 	}()
-	var f facts
-	if err := json.Unmarshal(c.Item.Facts, &f); err != nil {
-		return Receipt{}, false, Permanent(fmt.Errorf("reading the facts of the routing: %w", err))
+	f, err := factsOf(c.Item)
+	if err != nil {
+		return Receipt{}, false, err
 	}
 	if why := f.Failed[l.name]; why != "" && c.Attempts == 0 {
 		return Receipt{}, false, Permanent(errors.New(why)) // an operator's retry delivers it
 	}
-	m, err := l.message(c.Item)
-	if errors.Is(err, errDefect) {
-		return Receipt{}, false, Permanent(err)
-	}
+	d, err := l.delivery(c.Item, c.Delivery, c.Part, c.Attempts+1, f)
 	if err != nil {
-		return Receipt{}, false, fmt.Errorf("reading the mail from the store: %w", err)
+		return Receipt{}, false, err
 	}
 	limited, cancel := context.WithTimeout(work, l.Timeout)
 	defer cancel()
-	r, err = l.Sink.Deliver(limited, &Delivery{
-		ID: c.Delivery, Attempt: c.Attempts + 1, Timestamp: f.Timestamp, Origin: OriginOf(c.Item),
-		Part: c.Part, Message: m, Octets: c.Item.Octets,
-	})
+	r, err = l.Sink.Deliver(limited, d)
 	return r, true, err
 }
 

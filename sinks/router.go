@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/postferry/postferry/internal/dial"
@@ -46,7 +47,9 @@ func (d *Dispatcher) parseItem(i *spool.Item) (m *parser.Message, err error) {
 			m, err = nil, fmt.Errorf("%w in the parser: %v", errDefect, fault)
 		}
 	}()
-	m, err = d.parse(i.Octets, i.Octets.Size(), d.Limits)
+	limits := d.Limits
+	limits.AuthservIDs = append(slices.Clip(limits.AuthservIDs), d.Trusted[i.Mailbox]...)
+	m, err = d.parse(i.Octets, i.Octets.Size(), limits)
 	if err != nil {
 		return nil, err
 	}
@@ -55,6 +58,37 @@ func (d *Dispatcher) parseItem(i *spool.Item) (m *parser.Message, err error) {
 		m.ReceivedAt = &at
 	}
 	return m, nil
+}
+
+// Again makes a delivery that was made before: what the sink got at its last
+// attempt, for a command that gives it to another destination. i has the facts of
+// its routing.
+func (d *Dispatcher) Again(i *spool.Item, id, part string, attempt int) (*Delivery, error) {
+	f, err := factsOf(i)
+	if err != nil {
+		return nil, err
+	}
+	return d.delivery(i, id, part, attempt, f)
+}
+
+// delivery makes what a sink gets.
+func (d *Dispatcher) delivery(i *spool.Item, id, part string, attempt int, f facts) (*Delivery, error) {
+	m, err := d.message(i)
+	if errors.Is(err, errDefect) {
+		return nil, Permanent(err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the mail from the store: %w", err)
+	}
+	return &Delivery{ID: id, Attempt: attempt, Timestamp: f.Timestamp, Origin: OriginOf(i), Part: part, Message: m, Octets: i.Octets}, nil
+}
+
+// factsOf reads the facts of an item's routing.
+func factsOf(i *spool.Item) (f facts, err error) {
+	if err := json.Unmarshal(i.Facts, &f); err != nil {
+		return f, Permanent(fmt.Errorf("reading the facts of the routing: %w", err))
+	}
+	return f, nil
 }
 
 // routeAll is the loop of one router.

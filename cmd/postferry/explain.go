@@ -107,11 +107,13 @@ func (c *cli) explain(s *setup, file, name string) (*explanation, error) {
 		return nil, &exitError{code: exitData, err: err}
 	}
 	defer octets.Close()
-	m, err := parser.Parse(octets, octets.Size(), parser.DefaultLimits())
+	box := s.mailboxes[i]
+	limits := parser.DefaultLimits()
+	limits.AuthservIDs = box.AuthservIDs
+	m, err := parser.Parse(octets, octets.Size(), limits)
 	if err != nil {
 		return nil, &exitError{code: exitData, err: fmt.Errorf("reading %s: %w", file, err)}
 	}
-	box := s.mailboxes[i]
 	x := &explanation{File: file, Mailbox: name, Sinks: []string{}, Requests: []explained{}}
 	from := origin(box)
 	to, failed := sinks.Evaluate(box.routes, m, from)

@@ -21,7 +21,8 @@ import (
 // operate calls do with the mail of the store: through the running service, or on
 // the store itself where none runs.
 func (c *cli) operate(cmd *cobra.Command, do func(ctx context.Context, s *setup, op admin.Operator) error) (err error) {
-	s, err := c.load(cmd.Flags(), true)
+	to := cmd.Flags().Lookup("to")
+	s, err := c.load(cmd.Flags(), to == nil || !to.Changed) // only a command that sends needs secrets
 	if err != nil {
 		return err
 	}

@@ -127,6 +127,16 @@ func TestOperatorCommands(t *testing.T) {
 			w.verify()
 			w.await("all delivered", func() bool { return len(w.list("--state", "delivered")) == 4 })
 
+			other := mailtest.NewReceiver(t)
+			if code, out, stderr := w.run("replay", id, "--to", other.URL+"/elsewhere"); code != 0 || !strings.HasPrefix(out, "1 deliveries sent to http://127.0.0.1") {
+				t.Fatalf("replay --to: exit code %d: %s%s", code, out, stderr)
+			}
+			first := w.receiver.Requests()[slices.IndexFunc(w.receiver.Requests(), func(r mailtest.Request) bool { return r.ID == id })]
+			if got := other.Requests(); len(got) != 1 || got[0].ID != id || got[0].SHA256 != first.SHA256 || got[0].URL != "/elsewhere" {
+				t.Errorf("replay --to sent %+v, want %s with the body it had", got, id)
+			}
+			verifyAll(t, other.Requests())
+
 			if code, out, stderr := w.run("forget", fmt.Sprint(all[0].ID)); code != 0 || out != "1 mails erased\n" {
 				t.Fatalf("forget: exit code %d: %s%s", code, out, stderr)
 			}

@@ -157,14 +157,14 @@ type giving struct {
 // give starts the giving half. failed, if not nil, is called should it end by an
 // error.
 func (v *service) give(ctx context.Context, failed func()) *giving {
-	routes, destinations := map[string][]sinks.Route{}, map[string]sinks.Destination{}
+	routes, destinations, trusted := map[string][]sinks.Route{}, map[string]sinks.Destination{}, map[string][]string{}
 	for _, m := range v.mailboxes {
-		routes[m.Name] = m.routes
+		routes[m.Name], trusted[m.Name] = m.routes, m.AuthservIDs
 	}
 	for _, k := range v.sinks {
 		destinations[k.Name] = k.destination
 	}
-	d := sinks.New(v.spool, routes, destinations, sinks.Options{Logger: v.log, Observe: v.options.observe})
+	d := sinks.New(v.spool, routes, destinations, sinks.Options{Logger: v.log, Observe: v.options.observe, Trusted: trusted})
 	ctx, cancel := context.WithCancel(ctx)
 	g := &giving{cancel: cancel, done: make(chan struct{})}
 	go func() {

@@ -167,19 +167,24 @@ func (w *world) spooled() map[[32]byte]int {
 // verify checks the signature of every request with the public library.
 func (w *world) verify() {
 	w.t.Helper()
+	verifyAll(w.t, w.receiver.Requests())
+}
+
+func verifyAll(t testing.TB, requests []mailtest.Request) {
+	t.Helper()
 	v, err := standardwebhooks.NewWebhook(hookSecret)
 	if err != nil {
-		w.t.Fatal(err)
+		t.Fatal(err)
 	}
-	for _, r := range w.receiver.Requests() {
+	for _, r := range requests {
 		if r.Err != nil {
 			continue // it broke off, and was not accepted
 		}
 		if err := v.Verify(r.Body, r.Header); err != nil {
-			w.t.Fatalf("request %d, %s: %v", r.N, r.ID, err)
+			t.Fatalf("request %d, %s: %v", r.N, r.ID, err)
 		}
 		if r.Status/100 == 2 && !json.Valid(r.Body) {
-			w.t.Fatalf("request %d, %s: the body is not JSON", r.N, r.ID)
+			t.Fatalf("request %d, %s: the body is not JSON", r.N, r.ID)
 		}
 	}
 }
