@@ -205,10 +205,16 @@ func TestMailsUnderWayWhenTheSinkIsHeldAreNotHarmed(t *testing.T) {
 	})
 }
 
-// A probe that never reached the sink says nothing of it.
+// A probe that never reached the sink says nothing of it: neither that it works
+// nor that it does not.
 func TestAProbeThatFailsBeforeTheSinkDoesNotResumeIt(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		s := refuses(SinkFault(errors.New("401 Unauthorized")))
+		s := script(func(_ context.Context, _ *Delivery, n int) error {
+			if n == 1 {
+				return SinkFault(errors.New("401 Unauthorized"))
+			}
+			return errDown
+		})
 		poison := func(m *parser.Message, _ Origin) (bool, error) {
 			if *m.Subject == "poison" {
 				return false, errors.New("division by zero")
@@ -219,10 +225,41 @@ func TestAProbeThatFailsBeforeTheSinkDoesNotResumeIt(t *testing.T) {
 		w.take("m0")
 		synctest.Wait()
 		w.take("poison")
-		w.takeAll(3)
-		time.Sleep(time.Hour)
-		if n := len(s.subjects()); n != 1 {
-			t.Errorf("%d mails were tried at a sink that is held", n)
+		synctest.Wait()
+		for _, subject := range []string{"m1", "m2", "m3"} {
+			w.take(subject)
+			synctest.Wait()
+		}
+		// m0 fails, and as the probe after 5 s; 30 s later poison is the probe, and
+		// m1 in its stead.
+		time.Sleep(40 * time.Second)
+		if got := s.subjects(); len(got) != 2 || got["m0"] != 2 || got["m1"] != 1 {
+			t.Errorf("at a sink that is held there were tried %v", got)
+		}
+		if got := w.sink("app"); got.Held == "" || got.Dead != 1 {
+			t.Errorf("the sink is %+v", got)
+		}
+		stop()
+	})
+}
+
+func TestAProbeThatCannotBeReadDoesNotChangeWhyTheSinkIsHeld(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		destinations := map[string]Destination{"app": {Sink: refuses(SinkFault(errors.New("401 Unauthorized"))), Concurrency: 1}}
+		stop := w.run(destinations, Options{})
+		w.take("m0")
+		synctest.Wait()
+		stop()
+		w.close()
+		w.open()
+		d := w.dispatcher(destinations, Options{})
+		d.parse = func(io.ReaderAt, int64, parser.Limits) (*parser.Message, error) {
+			return nil, errors.New("input/output error")
+		}
+		stop = w.runDispatcher(d)
+		time.Sleep(6 * time.Second)
+		if got := w.sink("app"); got.Held != "401 Unauthorized" || got.Deferred != 1 {
+			t.Errorf("the sink is %+v", got)
 		}
 		stop()
 	})

@@ -21,6 +21,7 @@ type dir struct {
 	path        string
 	attachments bool
 	root        *os.Root // no name leads out of it
+	fsync       func(*os.File) error
 }
 
 func newDir(path string, attachments bool, r payload.Renderer) (*dir, error) {
@@ -31,7 +32,7 @@ func newDir(path string, attachments bool, r payload.Renderer) (*dir, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the directory of the sink: %w", err)
 	}
-	return &dir{render: r, path: path, attachments: attachments, root: root}, nil
+	return &dir{render: r, path: path, attachments: attachments, root: root, fsync: (*os.File).Sync}, nil
 }
 
 // makeDir makes the directory and those above it, so that a power cut does not
@@ -155,7 +156,7 @@ func (s *dir) write(name string, write func(io.Writer) error) error {
 	}
 	err = write(f)
 	if err == nil {
-		err = f.Sync()
+		err = s.fsync(f)
 	}
 	if err = errors.Join(err, f.Close()); err == nil {
 		err = s.root.Rename(temporary, name)

@@ -206,6 +206,25 @@ func TestALineIsAcknowledgedAfterItsSync(t *testing.T) {
 	}
 }
 
+func TestAFileHasItsNameAfterItsSync(t *testing.T) {
+	path := t.TempDir()
+	s := makeSink(t, Options{Dir: path}).(*dir)
+	synced := 0
+	s.fsync = func(f *os.File) error {
+		synced++
+		if names := namesIn(t, path); len(names) != 1 || !strings.HasSuffix(names[0], ".tmp") {
+			t.Errorf("before the sync there are %q", names)
+		}
+		return errors.New("input/output error")
+	}
+	if _, err := s.Deliver(t.Context(), sinktest.Delivery(t, 1, sinktest.Mail)); err == nil || synced != 1 {
+		t.Errorf("a file that was not synced was acknowledged: %d, %v", synced, err)
+	}
+	if names := namesIn(t, path); len(names) != 0 {
+		t.Errorf("it left %q", names)
+	}
+}
+
 func TestSyncsAreShared(t *testing.T) {
 	f, err := os.Create(filepath.Join(t.TempDir(), "f"))
 	must(t, err)
