@@ -8,7 +8,7 @@ import "strings"
 func (p *parse) addresses(h header, name string) []Address {
 	var list []Address
 	for _, f := range h {
-		if len(f.name) == len(name) && strings.EqualFold(f.name, name) {
+		if sameName(f.name, name) {
 			if list == nil {
 				list = []Address{}
 			}

@@ -13,7 +13,7 @@ import (
 func (p *parse) authentication(h header) Authentication {
 	var a Authentication
 	for _, f := range h {
-		if !strings.EqualFold(f.name, "Authentication-Results") {
+		if !sameName(f.name, "Authentication-Results") {
 			continue
 		}
 		id, clauses := authClauses(f.value)

@@ -134,7 +134,11 @@ func (p *parse) completeText() {
 		s := htmlText(*m.HTML, true, p.lim.Text)
 		m.Text, p.textOfHTML = &s, true
 	}
-	s := safeHTML(*m.HTML)
+	limit := max(p.lim.Text/2, 1) // to make it takes several times its size
+	if len(*m.HTML) > limit {
+		p.problemOnce(ProblemLimitText, "htmlSafe", "the HTML is longer than what is sanitised; the rest was left out")
+	}
+	s := safeHTML(clip(*m.HTML, limit), p.lim.Text)
 	m.HTMLSafe = &s
 }
 
@@ -194,7 +198,12 @@ func (p *parse) text(pt *part) string {
 	if charset == "" && pt.mediaType == "text/html" {
 		charset = metaCharset(octets)
 	}
-	return p.cleanText(p.toUTF8(octets, charset, where), where)
+	s := p.cleanText(p.toUTF8(octets, charset, where), where)
+	if len(s) > p.lim.Text { // a charset of one octet for each character grows
+		p.problemOnce(ProblemLimitText, where, "the text is longer than the limit; the rest was left out")
+		s = clip(s, p.lim.Text)
+	}
+	return s
 }
 
 // cleanText makes LF of the line ends of a text, and leaves NUL out.

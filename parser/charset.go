@@ -222,16 +222,21 @@ func guessCharset(octets []byte) string {
 	// Every octet of a Chinese text stands in a pair, so pairs that overlap are
 	// counted nearly as often as octets; Cyrillic letters follow on one another too,
 	// but Chinese has second octets below 0xC0.
-	if text, ok := with(simplifiedchinese.GB18030)(octets); ok && high%2 == 0 && pairs*2 >= high && upper*10 < high*9 {
-		return text
+	if high%2 == 0 && pairs*2 >= high && upper*10 < high*9 {
+		if text, ok := with(simplifiedchinese.GB18030)(octets); ok {
+			return text
+		}
 	}
 	if high > letters && upper*10 >= high*7 {
-		windows, _ := with(charmap.Windows1251)(octets)
-		koi, _ := with(charmap.KOI8R)(octets)
+		sample := octets[:min(len(octets), 4<<10)]
+		windows, _ := with(charmap.Windows1251)(sample)
+		koi, _ := with(charmap.KOI8R)(sample)
+		cyrillic := charmap.Windows1251
 		if frequent(koi) > frequent(windows) {
-			return koi
+			cyrillic = charmap.KOI8R
 		}
-		return windows
+		text, _ := with(cyrillic)(octets)
+		return text
 	}
 	text, _ := with(charmap.Windows1252)(octets)
 	return text

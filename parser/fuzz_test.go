@@ -222,7 +222,7 @@ func FuzzHTML(f *testing.F) {
 		}
 		metaCharset([]byte(s))
 		contentIDs(s)
-		if safe := strings.ToLower(safeHTML(s)); strings.Contains(safe, "<script") || strings.Contains(safe, "<iframe") || strings.Contains(safe, "<form") {
+		if safe := strings.ToLower(safeHTML(s, 1<<20)); strings.Contains(safe, "<script") || strings.Contains(safe, "<iframe") || strings.Contains(safe, "<form") {
 			t.Errorf("%q left %q", s, safe)
 		}
 	})

@@ -18,7 +18,7 @@ type header []field
 // 4.1.3 wants it.
 func (h header) get(name string) (string, bool) {
 	for i := len(h) - 1; i >= 0; i-- {
-		if len(h[i].name) == len(name) && strings.EqualFold(h[i].name, name) {
+		if sameName(h[i].name, name) {
 			return h[i].value, true
 		}
 	}
@@ -29,7 +29,7 @@ func (h header) get(name string) (string, bool) {
 // fields most software believes the first.
 func (h header) first(name string) (string, bool) {
 	for i := range h {
-		if len(h[i].name) == len(name) && strings.EqualFold(h[i].name, name) {
+		if sameName(h[i].name, name) {
 			return h[i].value, true
 		}
 	}
@@ -40,11 +40,17 @@ func (h header) first(name string) (string, bool) {
 func (h header) count(name string) int {
 	n := 0
 	for i := range h {
-		if len(h[i].name) == len(name) && strings.EqualFold(h[i].name, name) {
+		if sameName(h[i].name, name) {
 			n++
 		}
 	}
 	return n
+}
+
+// sameName tells whether two names are one, in any case. Most differ in length or
+// in their first letter.
+func sameName(a, b string) bool {
+	return len(a) == len(b) && a != "" && (a[0]^b[0])&^0x20 == 0 && strings.EqualFold(a, b)
 }
 
 // headerReader collects the fields of one header.
@@ -64,7 +70,7 @@ type fieldSpan struct{ name, colon, end int }
 // returns its fields and where the body begins. A line that delimits an open
 // multipart ends the header too.
 func (p *parse) readHeader(pos int64, where string) (header, int64) {
-	h := headerReader{p: p, where: where, text: p.headerText[:0], spans: p.headerSpans[:0]}
+	h := headerReader{p: p, where: where, text: p.src.lent.text[:0], spans: p.src.lent.spans[:0]}
 	start := pos
 	want := 4 << 10
 	for {
@@ -265,7 +271,7 @@ func (h *headerReader) fold(line []byte) {
 // fields makes the header from what was collected: one string holds all.
 func (h *headerReader) fields() header {
 	p := h.p
-	p.headerText, p.headerSpans = h.text, h.spans // kept for the next header
+	p.src.lent.text, p.src.lent.spans = h.text, h.spans // kept for the next header
 	p.headerTotal += len(h.text)
 	text := string(h.text)
 	out := make(header, len(h.spans))

@@ -26,7 +26,8 @@ type Limits struct {
 	// counted each. Default 500. Code "limit-params".
 	Params int
 	// Text is how many octets of plain text, and how many of HTML, are kept
-	// after decoding. Default 8 MiB. Code "limit-text".
+	// after decoding; half as much of the HTML is sanitised. Default 8 MiB. Code
+	// "limit-text".
 	Text int
 	// Nested is how many octets of a part that is read in full (a delivery
 	// report, a calendar, a winmail.dat) are held at once. Default 32 MiB.

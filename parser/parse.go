@@ -22,8 +22,6 @@ type parse struct {
 	cids       map[string]bool // the ids the HTML names
 	textOfHTML bool            // the text was made of the HTML
 
-	headerText  []byte // lent to the header being read
-	headerSpans []fieldSpan
 	headerTotal int // octets of all headers
 }
 

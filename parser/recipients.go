@@ -25,7 +25,7 @@ func (p *parse) deliveredTo(h header) []string {
 	}
 	for _, name := range deliveredToFields {
 		for _, f := range h {
-			if !strings.EqualFold(f.name, name) {
+			if !sameName(f.name, name) {
 				continue
 			}
 			for _, e := range splitAddresses(f.value) {
@@ -38,7 +38,7 @@ func (p *parse) deliveredTo(h header) []string {
 		return out
 	}
 	for _, f := range h {
-		if strings.EqualFold(f.name, "Received") {
+		if sameName(f.name, "Received") && (strings.Contains(f.value, "for") || strings.Contains(f.value, "FOR")) {
 			add(receivedFor(f.value))
 		}
 	}

@@ -1,8 +1,10 @@
 package parser
 
 import (
+	"errors"
 	"net/url"
 	"regexp"
+	"strings"
 	"sync"
 
 	"github.com/microcosm-cc/bluemonday"
@@ -12,7 +14,38 @@ import (
 // of events, and links to anything but the web, mail, telephones and the parts
 // of the mail itself. Pictures from the web stay, so showing it may tell the
 // sender so.
-func safeHTML(s string) string { return safePolicy().Sanitize(s) }
+//
+// No more than limit octets are made; what is beyond is left out.
+func safeHTML(s string, limit int) string {
+	w := limitedWriter{limit: limit}
+	_ = safePolicy().SanitizeReaderToWriter(strings.NewReader(s), &w) // it fails only where w is full
+	return w.out.String()
+}
+
+// limitedWriter takes what is written as long as all of it fits. The sanitiser
+// writes whole tags, so none is cut in two.
+type limitedWriter struct {
+	out   strings.Builder
+	limit int
+}
+
+var errFull = errors.New("the limit is reached")
+
+func (w *limitedWriter) Write(p []byte) (int, error) {
+	if w.out.Len()+len(p) > w.limit {
+		w.limit = 0
+		return 0, errFull
+	}
+	return w.out.Write(p)
+}
+
+func (w *limitedWriter) WriteString(s string) (int, error) {
+	if w.out.Len()+len(s) > w.limit {
+		w.limit = 0
+		return 0, errFull
+	}
+	return w.out.WriteString(s)
+}
 
 // dataImage is a picture inside the HTML. SVG is none here: it may act.
 var dataImage = regexp.MustCompile(`^image/(gif|jpeg|png|webp);base64,[A-Za-z0-9+/=%\s]*$`)

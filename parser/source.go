@@ -11,7 +11,13 @@ import (
 const windowSize = 256 << 10
 
 // windows lends the buffers, so that a mail costs none of its own.
-var windows = sync.Pool{New: func() any { b := make([]byte, windowSize); return &b }}
+var windows = sync.Pool{New: func() any { return &window{octets: make([]byte, windowSize)} }}
+
+type window struct {
+	octets []byte
+	text   []byte // for the header being read
+	spans  []fieldSpan
+}
 
 // source shows the octets of a mail through a window that moves over them.
 type source struct {
@@ -19,12 +25,12 @@ type source struct {
 	size int64
 	off  int64  // where the window begins
 	buf  []byte // what the window shows
-	lent *[]byte
+	lent *window
 	err  error // the first error of r
 }
 
 func newSource(r io.ReaderAt, size int64) *source {
-	lent := windows.Get().(*[]byte)
+	lent := windows.Get().(*window)
 	return &source{r: r, size: size, lent: lent}
 }
 
@@ -47,7 +53,7 @@ func (s *source) at(off int64, want int) []byte {
 	if off >= s.off && need <= end {
 		return s.buf[off-s.off:]
 	}
-	into := *s.lent
+	into := s.lent.octets
 	if want > len(into) {
 		into = make([]byte, want)
 	}
