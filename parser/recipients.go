@@ -38,7 +38,7 @@ func (p *parse) deliveredTo(h header) []string {
 		return out
 	}
 	for _, f := range h {
-		if sameName(f.name, "Received") && (strings.Contains(f.value, "for") || strings.Contains(f.value, "FOR")) {
+		if sameName(f.name, "Received") {
 			add(receivedFor(f.value))
 		}
 	}
@@ -47,6 +47,9 @@ func (p *parse) deliveredTo(h header) []string {
 
 // receivedFor is the "for" clause of a Received field, "" without one.
 func receivedFor(v string) string {
+	if indexFold(v, "for ") < 0 { // most have none, and to read one takes time
+		return ""
+	}
 	v, _, _ = strings.Cut(stripComments(v), ";")
 	words := strings.Fields(v)
 	for i := 0; i+1 < len(words); i++ {

@@ -13,7 +13,7 @@ import (
 // other languages, "-----Original Message-----", a block of From, Sent, To and
 // Subject. A signature belongs to neither (RFC 3676 section 4.3).
 func splitReply(text string) *Reply {
-	s := replySplitter{lines: strings.SplitN(text, "\n", maxReplyLines)}
+	s := replySplitter{lines: strings.SplitN(text, "\n", min(strings.Count(text, "\n")+1, maxReplyLines))}
 	for s.at < len(s.lines) {
 		s.step()
 	}

@@ -71,24 +71,6 @@ func (s *source) at(off int64, want int) []byte {
 	return s.buf
 }
 
-// each calls f with the octets from off to end, piece by piece; f must not keep
-// them. It stops when f returns false.
-func (s *source) each(off, end int64, f func([]byte) bool) {
-	for off < end {
-		b := s.at(off, 1)
-		if len(b) == 0 {
-			return
-		}
-		if int64(len(b)) > end-off {
-			b = b[:end-off]
-		}
-		off += int64(len(b))
-		if !f(b) {
-			return
-		}
-	}
-}
-
 // readFullAt fills b from r, whatever the size of r's pieces.
 func readFullAt(r io.ReaderAt, b []byte, off int64) (int, error) {
 	n := 0

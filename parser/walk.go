@@ -349,8 +349,8 @@ func (p *parse) isDelimiter(line []byte) bool {
 }
 
 // guessBoundary looks near pos for a line that begins with "--" and has a
-// Content- field, or a blank line, under it: the boundary of a multipart that
-// names none, or a wrong one.
+// Content- field under it: the boundary of a multipart that names none, or a
+// wrong one.
 func (p *parse) guessBoundary(pos, limit int64) string {
 	limit = min(limit, pos+16<<10)
 	for tries := 0; tries < 20; tries++ {
