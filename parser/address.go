@@ -35,11 +35,25 @@ func (p *parse) addressList(list []Address, s, where string) []Address {
 			p.problemOnce(ProblemLimitAddresses, where, "the list has more addresses than the limit; the rest was left out")
 			break
 		}
+		if isNobody(e) {
+			p.problemOnce(ProblemBadAddress, where, "an empty group without its colon")
+			continue
+		}
 		if a, ok := p.address(e, where); ok {
 			list = append(list, a)
 		}
 	}
 	return list
+}
+
+// isNobody tells whether an element is the name of the group that hides the
+// recipients, for which many programs forget the colon.
+func isNobody(e string) bool {
+	switch strings.ToLower(strings.Trim(e, `" <>.-`)) {
+	case "undisclosed-recipients", "undisclosed recipients", "undisclosed-recipient", "undisclosed recipient", "recipient list not shown", "unlisted-recipients", "unlisted recipients":
+		return true
+	}
+	return false
 }
 
 // maxNamePieces is how many commas a name without quotes may have, and one.

@@ -64,6 +64,8 @@ func TestOneBadAddressLosesNoOther(t *testing.T) {
 		{"words without an address", "nobody at all, b@a.test", "nobody at all | b@a.test", ProblemBadAddress},
 		{"a local name", "root, b@a.test", "root | b@a.test", ProblemBadAddress},
 		{"nothing", "", "", ""},
+		{"a group without its colon", "undisclosed-recipients;", "", ProblemBadAddress},
+		{"a group without its colon, in brackets", "<Undisclosed Recipients>, a@a.test", "a@a.test", ProblemBadAddress},
 		{"a quote alone", `", a@a.test`, "a@a.test", ProblemBadAddress},
 		{"the name after it", "j@a.test (John Doe)", "John Doe <j@a.test>", ""},
 		{"the name before it without brackets", "John Doe j@a.test", "John Doe <j@a.test>", ""},

@@ -18,7 +18,7 @@ func (p *parse) authentication(h header) Authentication {
 		}
 		id, clauses := authClauses(f.value)
 		if !p.trusted(id) {
-			p.problemOnce(ProblemForgedAuthserv, "header Authentication-Results", "from "+clip(id, 80)+", which is not trusted")
+			p.problemOnce(ProblemForgedAuthserv, "header Authentication-Results", "the authserv-id \""+clip(id, 80)+"\" is not trusted")
 			continue
 		}
 		if a.Trusted {

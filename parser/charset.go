@@ -69,6 +69,9 @@ func (p *parse) asUTF8(octets []byte, name, where string) string {
 	}
 	if name == "" {
 		p.problemOnce(ProblemRaw8Bit, where, "octets above 127 without a charset")
+		if mostlyUTF8(octets) { // UTF-8 that was cut, most likely
+			return strings.ToValidUTF8(string(octets), "\uFFFD")
+		}
 		return p.guess(octets)
 	}
 	p.problemOnce(ProblemWrongCharset, where, "octets that are not "+name)

@@ -91,6 +91,7 @@ func TestWrongLabelsAreRepaired(t *testing.T) {
 		{"Latin-1 labelled UTF-8", "utf-8", "caf\xe9 cr\xe8me", "café crème", ProblemWrongCharset},
 		{"UTF-8 labelled GB 2312", "gb2312", "\xe4\xbd\xa0\xe5\xa5\xbd\xe4\xb8\x96", "你好世", ProblemWrongCharset},
 		{"UTF-8 with one octet too many", "utf-8", "\xc3\xa4\xc3\xb6\xc3\xbc\xff", "äöü\uFFFD", ProblemWrongCharset},
+		{"UTF-8 that was cut, in no charset", "", "\xd0\x9a\xd0\xb0\xd1", "Ка\uFFFD", ProblemRaw8Bit},
 		{"a charset nobody knows", "x-klingon", "caf\xe9", "café", ProblemUnknownCharset},
 		{"GBK that is GBK", "gbk", "\xc4\xe3\xba\xc3", "你好", ""},
 	} {

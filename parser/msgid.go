@@ -12,6 +12,9 @@ func (p *parse) ids(h header, name string) []string {
 	where := "header " + name
 	ids := []string{}
 	add := func(id string) {
+		if strings.ContainsAny(id, " \t") {
+			id = stripComments(id) // RFC 5322 section 4.5.4
+		}
 		id = strings.Map(func(r rune) rune {
 			if r <= ' ' || r == 0x7f {
 				return -1

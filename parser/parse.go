@@ -106,9 +106,14 @@ func (p *parse) fields(h header) {
 	m.BCC = p.addresses(h, "Bcc")
 	// RFC 5322 section 3.6: these stand at most once.
 	for _, name := range [...]string{"From", "Sender", "To", "Subject", "Date", "Message-ID"} {
-		if h.count(name) > 1 {
-			p.problem(ProblemDuplicateField, "header "+name, "the field stands more than once; the last holds")
+		if h.count(name) < 2 {
+			continue
 		}
+		detail := "the field stands more than once; the last holds"
+		if name == "From" || name == "Sender" || name == "To" {
+			detail = "the field stands more than once; the addresses of all are listed"
+		}
+		p.problem(ProblemDuplicateField, "header "+name, detail)
 	}
 	if raw, ok := h.get("Subject"); ok {
 		s := p.decodeText(raw, "header Subject")

@@ -153,6 +153,7 @@ func TestThreadsAndIDs(t *testing.T) {
 		{"no brackets", []string{"Message-ID: c@x"}, "c@x", `["c@x"]`, ProblemBadMessageID},
 		{"no closing bracket", []string{"Message-ID: <c@x"}, "c@x", `["c@x"]`, ProblemBadMessageID},
 		{"brackets twice", []string{"Message-ID: <<c@x>>"}, "c@x", `["c@x"]`, ProblemBadMessageID},
+		{"RFC 5322 A.6.3", []string{"Message-ID  : <1234   @   local(blah)  .machine .example>"}, "1234@local.machine.example", `["1234@local.machine.example"]`, ""},
 		{"a blank inside", []string{"Message-ID: <c d@x>"}, "cd@x", `["cd@x"]`, ""},
 		{"a comment (RFC 5322 A.5)", []string{"Message-ID:              <testabcd.1234@silly.test>"}, "testabcd.1234@silly.test", `["testabcd.1234@silly.test"]`, ""},
 	} {
