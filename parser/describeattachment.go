@@ -23,7 +23,7 @@ func (p *parse) attachments(b *bodies) {
 	}
 	for _, pt := range b.text {
 		for i, f := range pt.files {
-			raw := rawPart{r: p.r, off: pt.start, n: pt.end - pt.start, encoding: pt.encoding, skip: int64(f.start), inner: int64(f.end - f.start), innerEncoding: f.encoding}
+			raw := rawPart{r: p.r, off: pt.start, n: pt.end - pt.start, encoding: pt.encoding, within: true, skip: int64(f.start), inner: int64(f.end - f.start), innerEncoding: f.encoding}
 			name := oneLine(p.rawText(f.name, partWhere(pt)))
 			p.attach(raw, Attachment{PartID: subID(pt, i), Type: typeOfName(name), Name: optional(name)})
 		}
@@ -69,12 +69,12 @@ func (p *parse) attach(raw rawPart, a Attachment) {
 	a.SHA256 = hex.EncodeToString(hash.Sum(nil))
 	if d.mended() {
 		e := raw.encoding
-		if raw.inner > 0 {
+		if raw.within {
 			e = raw.innerEncoding
 		}
 		p.problemOnce(transferProblem(e), where, "the part's transfer encoding is broken")
 	}
-	if b, ok := d.(*base64Decoder); ok {
+	if b, ok := d.(*base64Decoder); ok && !raw.within {
 		raw.clean = b.plain()
 	}
 	a.part = raw
@@ -176,7 +176,7 @@ func (p *parse) openTNEF(pt *part) bool {
 		p.msg.Text = &s
 	}
 	for i, f := range t.files {
-		raw := rawPart{r: p.r, off: pt.start, n: pt.end - pt.start, encoding: pt.encoding, skip: int64(f.off), inner: int64(f.n)}
+		raw := rawPart{r: p.r, off: pt.start, n: pt.end - pt.start, encoding: pt.encoding, within: true, skip: int64(f.off), inner: int64(f.n)}
 		name := oneLine(f.name)
 		mediaType := f.mediaType
 		if main, sub, ok := strings.Cut(mediaType, "/"); !ok || !isToken(main) || !isToken(sub) {

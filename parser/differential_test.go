@@ -71,7 +71,7 @@ func TestTheStandardLibrarySaysTheSameOfWellFormedMail(t *testing.T) {
 		if hashLeaves(textproto.MIMEHeader(std.Header), std.Body, want, 0) {
 			for i := range m.Attachments {
 				a := &m.Attachments[i]
-				if strings.Count(a.PartID, ".") > 4 || a.part.inner > 0 {
+				if strings.Count(a.PartID, ".") > 4 || a.part.within {
 					continue
 				}
 				files++

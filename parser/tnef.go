@@ -24,6 +24,7 @@ type tnef struct {
 
 type tnefFile struct {
 	off, n    int
+	data      bool // off and n are known; n may be zero
 	name      string
 	mediaType string
 	cid       string
@@ -113,7 +114,7 @@ func (t *tnef) attribute(id uint32, at, n, depth int) bool {
 		}
 	case attAttachData:
 		if t.file != nil {
-			t.file.off, t.file.n = at, n
+			t.file.off, t.file.n, t.file.data = at, n, true
 		}
 	case attAttachment, attMsgProps:
 		return t.properties(at, at+n, id == attAttachment, depth)
@@ -123,7 +124,7 @@ func (t *tnef) attribute(id uint32, at, n, depth int) bool {
 
 // endFile keeps the file that was read.
 func (t *tnef) endFile() {
-	if t.file != nil && t.file.n > 0 && len(t.files) < maxTNEFFiles {
+	if t.file != nil && t.file.data && len(t.files) < maxTNEFFiles {
 		t.files = append(t.files, *t.file)
 	}
 	t.file = nil
@@ -208,8 +209,8 @@ func (t *tnef) fileProperty(id, kind uint16, off, n, depth int) {
 				return
 			}
 		}
-		if t.file.n == 0 {
-			t.file.off, t.file.n = off, n
+		if !t.file.data {
+			t.file.off, t.file.n, t.file.data = off, n, true
 		}
 	}
 }

@@ -3,6 +3,8 @@ package parser
 import (
 	"encoding/base64"
 	"encoding/binary"
+	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"unicode/utf16"
@@ -86,6 +88,41 @@ func TestWinmailDatIsOpened(t *testing.T) {
 	}
 	if str(m.Text) != "hello" || str(m.HTML) != "<p>rich</p>" || codes(m) != "" {
 		t.Errorf("text %q, html %q, %q", str(m.Text), str(m.HTML), codes(m))
+	}
+}
+
+// TestWinmailDatsOfTheCorpusAreOpened reads files whose attributes were listed by
+// hand: names from attAttachTitle or PR_ATTACH_LONG_FILENAME, sizes from
+// attAttachData.
+func TestWinmailDatsOfTheCorpusAreOpened(t *testing.T) {
+	for _, c := range []struct {
+		file, want string
+		ok         bool
+	}{
+		{"one-file", "AUTHORS 244", true},
+		{"two-files", "AUTHORS 244, README 893", true},
+		{"data-before-name", "AUTOEXEC.BAT 0, CONFIG.SYS 0, boot.ini 289", true},
+		{"long-filename", "allproductsmar2000.dat 279", true},
+		{"multi-value-attribute", "208225__5_seconds__Voice_Mail.mp3 10656", true},
+		{"panic", "image001.jpg 11250, image002.jpg 9583, image003.png 7147", false}, // garbage follows them
+		{"garbage-at-end", "", false},
+		{"rtf", "", true},
+	} {
+		octets, err := os.ReadFile("testdata/corpus/jstedfast-MimeKit/UnitTests/TestData/tnef/" + c.file + ".tnef")
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := parseOctets(t, winmail(octets), Limits{})
+		checkMessage(t, m)
+		var got []string
+		for _, a := range m.Attachments {
+			if a.PartID != "2" {
+				got = append(got, fmt.Sprintf("%s %d", str(a.Name), a.Size))
+			}
+		}
+		if ok := codes(m) != ProblemBadTNEF; strings.Join(got, ", ") != c.want || ok != c.ok {
+			t.Errorf("%s: got %q %v, want %q %v", c.file, strings.Join(got, ", "), ok, c.want, c.ok)
+		}
 	}
 }
 

@@ -53,6 +53,7 @@ type rawPart struct {
 
 	// What lies within another part (a file in a winmail.dat, uuencoded data in a
 	// text) is inner octets of the decoded part, from skip on.
+	within        bool
 	skip, inner   int64
 	innerEncoding encoding
 }
@@ -71,7 +72,7 @@ func (r rawPart) decode() decoder {
 // decodeFrom reads the part decoded, its octets coming from src.
 func (r rawPart) decodeFrom(src io.Reader) decoder {
 	d := decodeFrom(src, r.encoding, r.n)
-	if r.inner == 0 {
+	if !r.within {
 		return d
 	}
 	return decodeFrom(io.LimitReader(&skipReader{d, r.skip}, r.inner), r.innerEncoding, r.inner)
