@@ -139,8 +139,15 @@ func (s *Spool) await(ctx context.Context, id ID) (waited bool, err error) {
 }
 
 // busy tells whether the mail waits for routing or for a delivery that is due.
-// Needs mu, which is given up while the store is asked.
+// Needs mu, which is given up where the store has to be asked.
 func (s *Spool) busy(ctx context.Context, id ID) (bool, error) {
+	e := s.window.entries[id]
+	switch {
+	case e != nil && (e.waiting || e.held > 0):
+		return true, nil
+	case e == nil && s.knowsAll():
+		return false, nil
+	}
 	s.mu.Unlock()
 	owed, err := s.store.Owed(ctx, id)
 	s.mu.Lock()
@@ -160,6 +167,19 @@ func (s *Spool) busy(ctx context.Context, id ID) (bool, error) {
 		}
 	}
 	return owed.Unrouted, nil
+}
+
+// knowsAll tells whether everything that waits is in memory. Needs mu.
+func (s *Spool) knowsAll() bool {
+	if s.routing.more || s.routing.loading {
+		return false
+	}
+	for _, q := range s.queues {
+		if q.beyond != nil || q.refill != nil {
+			return false
+		}
+	}
+	return true
 }
 
 // Drain implements API.
