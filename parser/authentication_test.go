@@ -32,6 +32,7 @@ func TestAuthenticationIsBelievedOnlyFromWhomTheOperatorTrusts(t *testing.T) {
 		{"a foreign one above", []string{"evil.example; dmarc=pass", "mx.example.com; dmarc=fail"}, `{"spf":null,"dkim":null,"dmarc":"fail","trusted":true}`},
 		{"a result in a comment", []string{"mx.example.com; spf=fail (x; dmarc=pass)"}, `{"spf":"fail","dkim":null,"dmarc":null,"trusted":true}`},
 		{"a result in a quoted-string", []string{`mx.example.com; spf=fail reason="x; dmarc=pass"`}, `{"spf":"fail","dkim":null,"dmarc":null,"trusted":true}`},
+		{"a result amid a quoted-string", []string{`mx.example.com; spf=fail reason="x; dmarc=pass y"`}, `{"spf":"fail","dkim":null,"dmarc":null,"trusted":true}`},
 		{"a result in an open quoted-string", []string{`mx.example.com; spf=fail reason="x; dmarc=pass`}, `{"spf":"fail","dkim":null,"dmarc":null,"trusted":true}`},
 		{"a result in a property", []string{"mx.example.com; spf=fail smtp.mailfrom=dmarc=pass"}, `{"spf":"fail","dkim":null,"dmarc":null,"trusted":true}`},
 		{"the greeting's SPF does not hide the sender's", []string{"mx.example.com; spf=pass smtp.helo=a; spf=fail smtp.mailfrom=b"}, `{"spf":"fail","dkim":null,"dmarc":null,"trusted":true}`},

@@ -100,6 +100,7 @@ type lettersDecoder struct {
 	bits uint32
 	n    int  // letters in bits
 	done bool // padding was seen
+	more int  // how many more signs of padding may follow
 	bad  bool
 	odd  bool // bits that say nothing are not zero
 }
@@ -117,7 +118,13 @@ func (d *lettersDecoder) append(out, text []byte) []byte {
 			d.bad = true
 			continue
 		case classPad:
-			if d.n < 2 && !(d.done && d.n == 0) {
+			switch {
+			case d.n == 2:
+				d.more = 1
+			case d.n == 3:
+			case d.n == 0 && d.more > 0:
+				d.more--
+			default:
 				d.bad = true
 			}
 			out = d.flush(out)
@@ -125,7 +132,7 @@ func (d *lettersDecoder) append(out, text []byte) []byte {
 			continue
 		}
 		if d.done { // letters after padding: two texts were joined
-			d.bad, d.done = true, false
+			d.bad, d.done, d.more = true, false, 0
 		}
 		d.bits = d.bits<<6 | uint32(v)
 		if d.n++; d.n == 4 {

@@ -23,6 +23,7 @@ func TestTransferEncodingsAreDecoded(t *testing.T) {
 		{"base64 without padding, three letters", "base64", "QUJDREU", "ABCDE", ProblemBadBase64},
 		{"base64 with padding in the middle", "base64", "QQ==QUJD", "AABC", ProblemBadBase64},
 		{"base64 with padding in the middle and no other", "base64", "QQ=QUJD", "AABC", ProblemBadBase64},
+		{"base64 with too much padding", "base64", "QUI==", "AB", ProblemBadBase64},
 		{"base64 with strangers", "base64", "QU*J!D", "ABC", ProblemBadBase64},
 		{"base64 with the letters of URLs", "base64", "-_-_", "\xfb\xff\xbf", ""},
 		{"base64 with blanks", "base64", "QU JD", "ABC", ""},
@@ -102,7 +103,7 @@ func TestPiecesOfAnySizeDecodeTheSame(t *testing.T) {
 // TestBase64PassesOnOnlyWhatIsCanonical compares what is passed on undecoded with
 // what encoding makes anew: bits that say nothing, and letters of URLs, differ.
 func TestBase64PassesOnOnlyWhatIsCanonical(t *testing.T) {
-	for _, in := range []string{"QUJD", "QUI=", "QUJ=", "QQ==", "QR==", "-_-_", "QUJD\r\nQUJD", "QU JD", "QQ==QQ==", "QUJDRA", "=", "====", ""} {
+	for _, in := range []string{"QUJD", "QUI=", "QUJ=", "QQ==", "QR==", "-_-_", "QUJD\r\nQUJD", "QU JD", "QQ==QQ==", "QUI==", "QUJD=", "QUJDQUI==", "QQ===", "QUJDRA", "=", "====", ""} {
 		m := parseOctets(t, encoded("application/x", "base64", in), Limits{})
 		a := &m.Attachments[0]
 		if err := a.checkBase64([]byte(content(t, a))); err != nil {

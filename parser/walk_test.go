@@ -20,6 +20,7 @@ func TestStructureIsMended(t *testing.T) {
 		{"no closing boundary", lines{"Content-Type: multipart/mixed; boundary=b", "", "--b", "", "x"}, "s", "x\n", "", ProblemUnclosed},
 		{"an inner multipart not closed", lines{"Content-Type: multipart/mixed; boundary=o", "", "--o", "Content-Type: multipart/alternative; boundary=i", "", "--i", "", "x", "--o", "Content-Type: image/png", "", "p", "--o--"}, "s", "x", "2 image/png p", ProblemUnclosed},
 		{"one boundary nested", lines{"Content-Type: multipart/mixed; boundary=b", "", "--b", "Content-Type: multipart/alternative; boundary=b", "", "--b", "", "x", "--b--", "--b--"}, "s", "x", "", ""},
+		{"one boundary nested, and the inner one has two parts", lines{"Content-Type: multipart/mixed; boundary=b", "", "--b", "Content-Type: multipart/mixed; boundary=b", "", "--b", "", "x", "--b", "Content-Type: image/png", "", "p", "--b--", "--b--"}, "s", "x", "1.2 image/png p", ""},
 		{"a boundary that begins like another", lines{"Content-Type: multipart/mixed; boundary=b", "", "--b", "Content-Type: multipart/mixed; boundary=bb", "", "--bb", "", "x", "--bb", "Content-Type: image/png", "", "p", "--bb--", "--b--"}, "s", "x", "1.2 image/png p", ""},
 		{"no boundary named", lines{"Content-Type: multipart/mixed", "", "--b", "Content-Type: text/plain", "", "x", "--b--"}, "s", "x", "", ProblemNoBoundary},
 		{"an empty boundary", lines{`Content-Type: multipart/mixed; boundary=""`, "", "--b", "Content-Type: text/plain", "", "x", "--b--"}, "s", "x", "", ProblemNoBoundary},
