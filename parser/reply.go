@@ -99,25 +99,33 @@ const (
 // attribution tells how many lines at the beginning of lines introduce a quote:
 // "On Tue, 24 Nov 2026 at 10:00, Ada Byron <ada@example.com> wrote:".
 func attribution(lines []string) int {
-	joined := ""
 	first := lines[0]
 	if len(first) > maxAttributionSize {
 		return 0
 	}
-	lead := hasDigit(first)
-	if !lead && strings.IndexByte(first, ':') < 0 && !strings.Contains(first, "：") {
+	first = trimMark(first)
+	if first == "" {
 		return 0
 	}
-	first = trimMark(first)
-	lead = lead && first != "" && hasLead(first)
-	for n, line := range lines[:min(len(lines), maxAttribution)] {
-		line = strings.TrimSpace(trimMark(line))
-		if line == "" || len(joined)+len(line) > maxAttributionSize || n > 0 && !lead {
+	lead := hasDigit(first) && hasLead(first)
+	if !lead && !strings.HasSuffix(first, ":") && !strings.HasSuffix(first, "：") {
+		return 0
+	}
+	if isAttribution(first, lines[1:]) {
+		return 1
+	}
+	if !lead {
+		return 0
+	}
+	joined := first
+	for n, line := range lines[1:min(len(lines), maxAttribution)] {
+		line = trimMark(line)
+		if line == "" || len(joined)+len(line) > maxAttributionSize {
 			return 0
 		}
 		joined += " " + line
-		if isAttribution(joined[1:], lines[n+1:]) {
-			return n + 1
+		if isAttribution(joined, lines[n+2:]) {
+			return n + 2
 		}
 	}
 	return 0
@@ -136,9 +144,15 @@ var leads = []string{
 	"пн", "вт", "ср", "чт", "пт", "сб", "вс", "בתאריך", "ב-", "في ", "dnia", "dana ", "u ", "dňa",
 }
 
+// leadLetters are the ASCII letters the leads begin with.
+const leadLetters = "oadelniwvpksutmzcb"
+
 func hasLead(line string) bool {
 	if c := line[0]; c >= '0' && c <= '9' {
 		return true
+	}
+	if c := line[0]; c < utf8.RuneSelf && strings.IndexByte(leadLetters, c|0x20) < 0 {
+		return false
 	}
 	low := strings.ToLower(clip(line, 40))
 	return slices.ContainsFunc(leads, func(lead string) bool { return strings.HasPrefix(low, lead) })

@@ -65,3 +65,11 @@ func TestRepliesInHTMLAreParted(t *testing.T) {
 		t.Errorf("got %q, %q", m.Reply.Text, m.Reply.Quoted)
 	}
 }
+
+func TestLeadLettersHaveTheFirstLetterOfEveryLead(t *testing.T) {
+	for _, lead := range leads {
+		if lead[0] < 0x80 && !strings.Contains(leadLetters, lead[:1]) {
+			t.Errorf("%q is missing", lead[:1])
+		}
+	}
+}

@@ -18,6 +18,7 @@ import (
 // No more than limit octets are made; what is beyond is left out.
 func safeHTML(s string, limit int) string {
 	w := limitedWriter{limit: limit}
+	w.out.Grow(min(len(s), limit) + 64)
 	_ = safePolicy().SanitizeReaderToWriter(strings.NewReader(s), &w) // it fails only where w is full
 	return w.out.String()
 }
