@@ -21,7 +21,7 @@ const chunk = 512
 
 // inFlight bounds the octets that were read from the server and wait for their
 // group commit: enough to fill a commit, little enough to stay small.
-const inFlight = 8 << 20
+const inFlight = 4 << 20
 
 // described is how many mails are described at a time.
 const described = 8 * chunk

@@ -9,7 +9,7 @@ import (
 // What one transaction takes at most.
 const (
 	batchOps    = 512
-	batchOctets = 8 << 20
+	batchOctets = 2 << 20
 )
 
 // request is a change on its way to the store.

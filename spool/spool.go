@@ -14,7 +14,7 @@ import (
 // Options are what a Spool is opened with. The zero value of each field stands
 // for the default.
 type Options struct {
-	Window  int64         // octets of waiting mail kept in memory; 16 MiB
+	Window  int64         // octets of waiting mail kept in memory; 6 MiB
 	Largest int64         // octets of the largest mail taken; 256 MiB
 	Retain  time.Duration // delivered mail is kept for replay this long; 0: not at all
 	// Quota is how many octets of mail the store keeps at most; 0 is no limit. Mail
@@ -32,7 +32,7 @@ type Options struct {
 }
 
 const (
-	defaultWindow  = 16 << 20
+	defaultWindow  = 6 << 20
 	defaultLargest = 256 << 20
 )
 
@@ -63,6 +63,7 @@ type Spool struct {
 	settled map[string]*waiters  // by mailbox: told of new settlements
 	moved   map[ID]*waiters      // told of a change to a mail
 	drained waiters              // told when claims or routing end
+	paced   waiters              // told when a mail leaves the window
 	pressed waiters              // the purger: told when the quota is passed
 	usage   usage
 }

@@ -20,6 +20,7 @@ func (s *Spool) Stage(ctx context.Context, r interface{ Read([]byte) (int, error
 		return nil, err
 	}
 	defer s.calls.Done()
+	s.pace(ctx)
 	in := &limited{ctx: ctx, r: r, left: s.largest, limit: s.largest, hash: sha256.New()}
 	buf := scratch.Get().(*[]byte)
 	defer scratch.Put(buf)
