@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/postferry/postferry/internal/localca"
 	"github.com/postferry/postferry/internal/mailtest"
@@ -137,5 +138,105 @@ func TestSecondServiceOnAStoreIsRefusedAtOnce(t *testing.T) {
 	code, out, _ := w.run("status", "-o", "json")
 	if code != 0 || !strings.Contains(out, `"running": true`) {
 		t.Errorf("status of the first: exit code %d: %s", code, out)
+	}
+}
+
+func TestDeadLettersGoWhereFailedSays(t *testing.T) {
+	for _, c := range []struct {
+		failed string
+		check  func(t *testing.T, w *world)
+	}{
+		{"move:Failed", func(t *testing.T, w *world) {
+			if in, out := w.dovecot.Count(t, ada, "INBOX"), w.dovecot.Count(t, ada, "Failed"); in != 0 || out != 1 {
+				t.Errorf("%d mails in INBOX and %d in Failed", in, out)
+			}
+		}},
+		{`flag:\Flagged`, func(t *testing.T, w *world) { flagged(t, w, `\Flagged`, 1) }},
+	} {
+		t.Run(c.failed, func(t *testing.T) {
+			w := newWorld(t)
+			mails := mailtest.Mix(3, 14)
+			w.fill(mails)
+			w.write("mailboxes:\n" + w.box("inbox", "imaps", ada, "after: delete", "failed: "+c.failed) + "\nsinks:\n" +
+				w.sink("app", w.receiver.URL, "retry: none"))
+			w.receiver.Answer(func(r *mailtest.Request) mailtest.Answer {
+				if mailtest.Token(r.Body) == mailtest.Token(mails[1]) {
+					return mailtest.Answer{Status: http.StatusBadRequest}
+				}
+				return mailtest.Answer{Status: http.StatusOK}
+			})
+			w.once(3, "--wait", "30s")
+			c.check(t, w)
+			if got := len(w.receiver.Accepted()); got != 2 {
+				t.Errorf("%d mails accepted, want 2", got)
+			}
+		})
+	}
+}
+
+func TestSettleTakenDeletesWhatIsDurableBeforeItIsDelivered(t *testing.T) {
+	for _, scheme := range []string{"pop3s", "imaps"} {
+		t.Run(scheme, func(t *testing.T) {
+			w := newWorld(t)
+			w.fill(mailtest.Mix(5, 15))
+			w.mailbox(scheme, "after: delete", "settle: taken")
+			w.receiver.Statuses(http.StatusServiceUnavailable)
+			w.once(75, "--wait", "0s")
+			if left := w.dovecot.Count(t, ada, "INBOX"); left != 0 {
+				t.Errorf("%d mails left on the server", left)
+			}
+			w.receiver.Statuses(http.StatusOK)
+			w.once(0, "--wait", "30s")
+			if got := len(w.receiver.Accepted()); got != 5 {
+				t.Errorf("%d mails accepted, want 5", got)
+			}
+		})
+	}
+}
+
+func TestDelayedDeletionIsNotCarriedOutBeforeItsTime(t *testing.T) {
+	w := newWorld(t)
+	w.fill(mailtest.Mix(4, 16))
+	w.mailbox("imaps", "after: delete:30d")
+	w.once(0)
+	w.exactlyOnce(4)
+	if left := w.dovecot.Count(t, ada, "INBOX"); left != 4 {
+		t.Errorf("%d mails left on the server, want 4", left)
+	}
+	if _, out, _ := w.run("show", "1"); !strings.Contains(out, "delete, due") {
+		t.Errorf("show does not tell of the deletion to come:\n%s", out)
+	}
+}
+
+func TestBackfillDecidesWhatTheFirstRunTakes(t *testing.T) {
+	d := mailtest.StartDovecot(t)
+	now := time.Now()
+	cases := []struct {
+		user, backfill string
+		taken          int
+	}{{"none@example.com", "none", 0}, {"week@example.com", "7d", 3}, {"all@example.com", "all", 4}}
+	for _, c := range cases { // before the first sign-in: Dovecot looks for changes once a second
+		d.AddUser(t, c.user, password)
+	}
+	for _, c := range cases {
+		t.Run(c.backfill, func(t *testing.T) {
+			for i, raw := range mailtest.Mix(4, 17) {
+				d.AppendAt(t, c.user, "INBOX", now.Add(-time.Duration(i)*72*time.Hour), raw)
+			}
+			w := &world{t: t, dovecot: d, receiver: mailtest.NewReceiver(t), binary: mailtest.BuildBinary(t), dir: t.TempDir()}
+			w.config = filepath.Join(w.dir, "postferry.yaml")
+			w.write("mailboxes:\n" + w.box("inbox", "imaps", c.user, "after: keep", "backfill: "+c.backfill) + "\nsinks:\n" + w.sink("app", w.receiver.URL))
+			if stderr := w.once(0); !strings.Contains(stderr, "baseline written") {
+				t.Error("the baseline is not told of")
+			}
+			if got := len(w.receiver.Accepted()); got != c.taken {
+				t.Errorf("%d mails taken, want %d", got, c.taken)
+			}
+			d.Append(t, c.user, "INBOX", []byte("Subject: new\r\n\r\nnew\r\n"))
+			w.once(0)
+			if got := len(w.receiver.Accepted()); got != c.taken+1 {
+				t.Errorf("%d mails after one came, want %d", got, c.taken+1)
+			}
+		})
 	}
 }
