@@ -3,10 +3,12 @@ package parser
 import (
 	"bytes"
 	"encoding/base64"
+	"io"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 
+	mailcharset "github.com/emersion/go-message/charset"
 	"golang.org/x/net/html/charset"
 	xencoding "golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/charmap"
@@ -159,14 +161,33 @@ func lookupCharset(name string) func([]byte) (string, bool) {
 		if e, _ := charset.Lookup(name); e != nil && e != xencoding.Replacement {
 			return with(e)
 		}
-		if e, err := ianaindex.MIME.Encoding(name); err == nil && e != nil {
-			return with(e)
+		if decode := mailCharset(name); decode != nil {
+			return decode
 		}
 		if e, err := ianaindex.IANA.Encoding(name); err == nil && e != nil {
 			return with(e)
 		}
 	}
 	return nil
+}
+
+// mailCharset is a charset that mail uses and the Web does not, as go-message
+// knows it; nil for one it does not know.
+func mailCharset(name string) func([]byte) (string, bool) {
+	if _, err := mailcharset.Reader(name, strings.NewReader("")); err != nil {
+		return nil
+	}
+	return func(octets []byte) (string, bool) {
+		r, err := mailcharset.Reader(name, bytes.NewReader(octets))
+		if err != nil {
+			return string(octets), false
+		}
+		out, err := io.ReadAll(r)
+		if err != nil {
+			return strings.ToValidUTF8(string(octets), "\uFFFD"), false
+		}
+		return string(out), !bytes.Contains(out, replacement)
+	}
 }
 
 // charsetSpellings is the names a charset may have meant to have.

@@ -27,6 +27,7 @@ func TestCharsetsAreDecoded(t *testing.T) {
 		{"cp437", "\x84", "ä"},
 		{"cp850", "\x84", "ä"},
 		{"ibm850", "\x84", "ä"},
+		{"ansi_x3.110-1983", "\xe4", "ä"}, // T.61, which mail software takes for a superset of ISO 8859-1
 		{"cp866", "\x8f", "П"},
 		{"macintosh", "\x8a", "ä"},
 		{"tis-620", "\xa1", "ก"},
