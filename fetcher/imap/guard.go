@@ -18,6 +18,7 @@ const (
 	maxStatus   = 1 << 20           // octets of a status response or a continuation request
 	maxLiteral  = 64 << 10          // octets of a literal that is not a mail
 	maxBody     = DefaultMaxOctets  // octets of a literal that is a mail
+	leastLine   = 64                // what a shorter line counts as
 	maxLines    = 64 << 20          // octets outside literals between two tagged responses
 	maxAnswer   = maxBody + 256<<20 // octets of literals between two tagged responses, beyond the mails that were wanted
 )
@@ -149,7 +150,7 @@ func (g *guard) next() error {
 	if err != nil {
 		return unexpected(err)
 	}
-	if g.lines += int64(len(line)); g.lines > maxLines {
+	if g.lines += max(int64(len(line)), leastLine); g.lines > maxLines {
 		return violatef("more than %d octets without an end of the answer", maxLines)
 	}
 	switch g.open {

@@ -39,7 +39,7 @@ func sets(uids []imap.UID, mails int) []imap.UIDSet {
 type answer struct {
 	msg *imapclient.FetchMessageData // nil: the command has ended, with err
 	err error
-	on  chan struct{} // told when msg has been dealt with
+	on  chan bool // told when msg has been dealt with, and whether the next is wanted
 }
 
 // stream sends a UID FETCH for each set and gives every answer to each, one after
@@ -83,7 +83,10 @@ func (x *session) stream(ctx context.Context, op string, total time.Duration, se
 					x.g.Close() // what follows are answers nobody wants
 				}
 			}
-			a.on <- struct{}{}
+			a.on <- !x.over
+			if x.over {
+				running--
+			}
 		}
 	})
 	if failed != nil {
@@ -103,10 +106,14 @@ func (x *session) stream(ctx context.Context, op string, total time.Duration, se
 // in any order (RFC 3501 section 5.5), so each has a goroutine of its own; it ends
 // with the command.
 func forward(cmd *imapclient.FetchCommand, to chan<- answer) {
-	on := make(chan struct{})
+	on := make(chan bool)
 	for msg := cmd.Next(); msg != nil; msg = cmd.Next() {
 		to <- answer{msg: msg, on: on}
-		<-on
+		// A literal whose reading has failed must not be read again, which Next and
+		// Close would do: imapclient's reader has gone on by then.
+		if more := <-on; !more {
+			return
+		}
 	}
 	to <- answer{err: cmd.Close()}
 }
