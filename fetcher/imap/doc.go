@@ -1,5 +1,5 @@
 // Package imap takes mail from IMAP servers (RFC 3501, RFC 9051). It implements
-// fetcher.Source, fetcher.Session and fetcher.Watcher.
+// fetcher.Source; its sessions are fetcher.Watcher and fetcher.Describer too.
 //
 // A session goes: connect (and STARTTLS, which is done here before imapclient
 // sees the connection), sign in, and then for each box SELECT or EXAMINE, UID

@@ -68,7 +68,6 @@ type guard struct {
 	answer  int64  // octets of literals since then
 
 	asked   atomic.Int64           // octets of wanted mail since the last tagged response
-	dropped atomic.Int64           // responses dropped
 	reading atomic.Int64           // when the blocked read of the server began (UnixNano), or 0
 	writing atomic.Int64           // when the blocked write began, or 0
 	swallow atomic.Bool            // the next write is not sent (see waiting for news)
@@ -206,9 +205,6 @@ func (g *guard) pass(line []byte, then state, literal int64) error {
 
 // drop leaves a line out, and skips the literal that follows it.
 func (g *guard) drop(literal int64) error {
-	if g.open == fresh {
-		g.dropped.Add(1)
-	}
 	g.open = fresh
 	if literal < 0 {
 		return nil
