@@ -20,7 +20,7 @@ func (s *Spool) purgeAll() {
 		s.mu.Unlock()
 		err := s.purge(s.root, s.now().Add(-s.retain), func() bool { return true })
 		if err == nil {
-			err = s.purge(s.root, s.now(), s.over)
+			err = s.purge(s.root, s.now().Add(1), s.over)
 		}
 		if err != nil && s.root.Err() == nil {
 			s.log.Warn("delivered mail not erased", "error", err)

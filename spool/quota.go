@@ -90,17 +90,22 @@ func (u *usage) refuses(quota int64, mailbox string, size int64) error {
 
 // charge keeps usage up. Needs mu.
 func (s *Spool) charge(charges []Charge) {
+	before := s.usage.kept + s.usage.retained
 	s.usage.add(charges)
-	if s.quota > 0 && s.usage.kept+s.usage.retained > s.quota {
+	if s.usage.kept+s.usage.retained > before && s.usage.over(s.quota) {
 		s.pressed.wake()
 	}
 }
 
 // over tells whether delivered mail has to give way.
+func (u *usage) over(quota int64) bool {
+	return quota > 0 && u.retained > 0 && u.kept+u.retained > quota
+}
+
 func (s *Spool) over() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.quota > 0 && s.usage.retained > 0 && s.usage.kept+s.usage.retained > s.quota
+	return s.usage.over(s.quota)
 }
 
 // Admit implements API.
