@@ -25,10 +25,11 @@ type figure struct {
 
 // BenchmarkDrain empties a real Dovecot of the mix into a local webhook, in the
 // default configuration (durable store, inline attachments, deleted after 2xx),
-// beside a plain sequential go-imap loop in the same run.
+// beside a plain sequential go-imap loop, and a relay that neither parses nor
+// stores, in the same run.
 func BenchmarkDrain(b *testing.B) {
 	w := newWorld(b)
-	loop := mailtest.BuildPeer(b, "seqloop")
+	loop, relay := mailtest.BuildPeer(b, "seqloop"), mailtest.BuildPeer(b, "relay")
 	mails := mailtest.Mix(drainMails, 1)
 	drain := func(run func(hook string) figure) figure {
 		w.fill(mails)
@@ -62,6 +63,7 @@ func BenchmarkDrain(b *testing.B) {
 		run  func(hook string) figure
 	}{
 		{"go-imap loop", peer(loop)},
+		{"relay", peer(relay)},
 		{"postferry IMAP", postferry("imap")},
 		{"postferry POP3", postferry("pop3")},
 	}

@@ -54,6 +54,12 @@ func run(w peer.Work) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	defer c.Close()
+	remover, _, err := w.Open()
+	if err != nil {
+		return 0, err
+	}
+	defer remover.Close()
 	r := &relay{
 		client: c, url: w.Webhook, queue: make(chan taken, 4*posters),
 		http: &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: posters, MaxConnsPerHost: posters}},
@@ -62,21 +68,20 @@ func run(w peer.Work) (int, error) {
 	for range posters {
 		work.Go(r.post)
 	}
+	ended, removed := make(chan struct{}), make(chan error, 1)
+	go func() { removed <- r.removeAll(remover, ended) }()
 	err = r.fetch(uids)
 	close(r.queue)
 	work.Wait()
+	close(ended)
+	err = errors.Join(err, <-removed)
 	if err == nil {
-		r.remove()
-		r.removals.Wait()
-		err = c.Logout().Wait()
+		err = errors.Join(c.Logout().Wait(), remover.Logout().Wait())
 	}
-	c.Close() // after an error, it ends the removals
-	r.removals.Wait()
 	return r.done, errors.Join(append(r.failures, err)...)
 }
 
-// fetch fetches batch after batch. What was accepted meanwhile is deleted
-// between two, without waiting for the server's word on it.
+// fetch fetches batch after batch.
 func (r *relay) fetch(uids []imap.UID) error {
 	whole := &imap.FetchItemBodySection{Peek: true}
 	for some := range slices.Chunk(uids, batch) {
@@ -92,30 +97,41 @@ func (r *relay) fetch(uids []imap.UID) error {
 		if err := cmd.Close(); err != nil {
 			return fmt.Errorf("fetch: %w", err)
 		}
-		r.remove()
 	}
 	return nil
 }
 
-// remove sends off the deletion of what was accepted so far. The replies are
-// taken in meanwhile, since the client stands still until somebody does.
-func (r *relay) remove() {
+// remove deletes, on a connection of its own, what was accepted so far.
+func (r *relay) remove(c *imapclient.Client) error {
 	r.mu.Lock()
 	set := r.accepted
 	r.accepted = nil
 	r.mu.Unlock()
 	if len(set) == 0 {
-		return
+		return nil
 	}
 	gone := &imap.StoreFlags{Op: imap.StoreFlagsAdd, Silent: true, Flags: []imap.Flag{imap.FlagDeleted}}
-	store, expunge := r.client.Store(set, gone, nil), r.client.UIDExpunge(set)
-	r.removals.Go(func() {
-		if err := errors.Join(store.Close(), expunge.Close()); err != nil {
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			r.failures = append(r.failures, fmt.Errorf("delete: %w", err))
+	if err := c.Store(set, gone, nil).Close(); err != nil {
+		return fmt.Errorf("mark as deleted: %w", err)
+	}
+	if err := c.UIDExpunge(set).Close(); err != nil {
+		return fmt.Errorf("expunge: %w", err)
+	}
+	return nil
+}
+
+// removeAll removes again and again until ended is closed and nothing is left.
+func (r *relay) removeAll(c *imapclient.Client, ended <-chan struct{}) error {
+	for last := false; ; {
+		if err := r.remove(c); err != nil || last {
+			return err
 		}
-	})
+		select {
+		case <-ended:
+			last = true
+		case <-time.After(20 * time.Millisecond): // what comes meanwhile goes together
+		}
+	}
 }
 
 // post posts mails until there are no more.
