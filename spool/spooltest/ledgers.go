@@ -116,7 +116,7 @@ var ledgers = map[string]func(*testing.T, *rig){
 				select {
 				case <-done:
 					return
-				case <-time.After(5 * time.Millisecond):
+				case <-time.After(50 * time.Millisecond):
 					most = max(most, heap())
 				}
 			}

@@ -15,7 +15,7 @@ import (
 )
 
 // deadline is how long a test waits for what has to happen.
-const deadline = 30 * time.Second
+const deadline = 2 * time.Minute
 
 var inbox = spool.BoxKey{Account: "ada@mail.example", Box: "INBOX"}
 
