@@ -2,6 +2,7 @@ package imap
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -76,9 +77,11 @@ type guard struct {
 
 	// Called by the reading goroutine.
 	onStatus  func(text string)
-	onTagged  func()
+	onIdled   func() // the server has ended the IDLE sent last
 	onExists  func(n int64)
 	onExpunge func()
+
+	idle atomic.Pointer[string] // the tag of the IDLE sent last; nil: none
 
 	mu  sync.Mutex
 	err error // the first failure; it stays
@@ -223,6 +226,10 @@ func (g *guard) Write(p []byte) (int, error) {
 	}
 	if g.swallow.Swap(false) {
 		return len(p), nil
+	}
+	if tag, ok := bytes.CutSuffix(p, []byte(" IDLE\r\n")); ok {
+		last := string(tag)
+		g.idle.Store(&last)
 	}
 	g.writing.Store(time.Now().UnixNano())
 	defer g.writing.Store(0)

@@ -66,7 +66,7 @@ func (g *guard) begin(line []byte) error {
 
 // tagged judges the end of an answer.
 func (g *guard) tagged(line, text []byte) error {
-	_, rest := word(text)
+	tag, rest := word(text)
 	kind, rest := word(rest)
 	switch strings.ToUpper(string(kind)) {
 	case "OK", "NO", "BAD":
@@ -78,8 +78,8 @@ func (g *guard) tagged(line, text []byte) error {
 	}
 	g.lines, g.answer = 0, 0
 	g.asked.Store(0)
-	if g.onTagged != nil {
-		g.onTagged()
+	if idle := g.idle.Load(); idle != nil && *idle == string(tag) && g.onIdled != nil {
+		g.onIdled()
 	}
 	if _, changes := cutItem(rest, "[CAPABILITY"); changes && g.settled.Load() {
 		line = append(line[:len(text)-len(rest)], "\r\n"...)

@@ -99,6 +99,28 @@ func lastResponse(d string) string {
 	return d[at:]
 }
 
+func TestOnlyTheAnswerToIDLEIsItsEnd(t *testing.T) {
+	for said, want := range map[string]int{
+		"T4 OK CAPABILITY completed\r\n":                 0,
+		"T4 OK\r\n+ idling\r\n* 4 EXISTS\r\n":            0,
+		"T4 OK\r\n+ idling\r\nT5 OK enough\r\n":          1,
+		"T5 NO not now\r\n":                              1,
+		"+ idling\r\nT55 OK\r\nT5 OK\r\nT4 BAD what\r\n": 1,
+	} {
+		ended := 0
+		g := newGuard(octets{r: strings.NewReader(said)}, "")
+		g.onIdled = func() { ended++ }
+		for _, command := range []string{"T4 CAPABILITY\r\n", "T5 IDLE\r\n"} {
+			if _, err := g.Write([]byte(command)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := io.ReadAll(g); err != nil || ended != want {
+			t.Errorf("after %q IDLE has ended %d times, want %d; %v", said, ended, want, err)
+		}
+	}
+}
+
 func TestAFailureStays(t *testing.T) {
 	g := newGuard(octets{r: strings.NewReader("nonsense\r\n* 1 EXISTS\r\n")}, "")
 	_, first := g.Read(make([]byte, 100))

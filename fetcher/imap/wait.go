@@ -36,7 +36,7 @@ func (x *session) idle(ctx context.Context, limit <-chan time.Time) error {
 	}
 	var idle *imapclient.IdleCommand
 	err := x.within(ctx, waiting, x.src.o.IdleReply, x.src.o.IdleReply, func() (err error) {
-		drain(x.tagged)
+		drain(x.idled)
 		idle, err = x.client.Idle()
 		return err
 	})
@@ -49,11 +49,12 @@ func (x *session) idle(ctx context.Context, limit <-chan time.Time) error {
 		x.told = true
 	case <-limit:
 	case <-ctx.Done():
-	case <-x.tagged:
+	case <-x.idled:
 		over = true
 	case <-x.client.Closed():
 		return x.connectionError(waiting, nil)
 	}
+	over = over || drain(x.idled)
 	// The session is used further after ctx ended, so ctx is left out here.
 	err = x.within(context.WithoutCancel(ctx), waiting, x.src.o.IdleReply, x.src.o.IdleReply, func() error {
 		x.g.swallow.Store(over) // DONE is for an IDLE that is under way
@@ -98,13 +99,9 @@ func (x *session) ask(ctx context.Context, limit <-chan time.Time) error {
 
 // heardNews reports whether there are news that came outside of Wait.
 func (x *session) heardNews() bool {
-	select {
-	case <-x.news:
-		x.told = true
-		return true
-	default:
-		return false
-	}
+	news := drain(x.news)
+	x.told = x.told || news
+	return news
 }
 
 // counted notes how many mails the selected box holds now.
@@ -122,9 +119,12 @@ func (x *session) expunged() {
 	}
 }
 
-func drain(c chan struct{}) {
+// drain makes a channel of one not ready, and reports whether it was.
+func drain(c chan struct{}) bool {
 	select {
 	case <-c:
+		return true
 	default:
+		return false
 	}
 }
