@@ -41,8 +41,6 @@ type relay struct {
 	url    string
 	queue  chan taken // bounds what is in memory
 
-	removals sync.WaitGroup
-
 	mu       sync.Mutex
 	accepted imap.UIDSet // and not yet deleted
 	done     int
