@@ -198,8 +198,8 @@ func history(b *testing.B, dir string, rows int) {
 	_, err = db.Exec(fmt.Sprintf(`BEGIN;
 		INSERT INTO boxes (id, account, box, mailbox) VALUES (1, 'ada@mail.example', 'INBOX', 'm');
 		WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %[1]d)
-		INSERT INTO items (id, mailbox, protocol, box, uid, current, received, taken, flags, account, sha256, ordinal, size, erased, route, ended, after, delay, early, failed, fate)
-			SELECT i, 'm', 'imap', 1, '0/' || i, '0/' || i, i, i, '', 'ada@mail.example', randomblob(32), 0, 4096, 1, 1, i, 'keep', 0, 0, 'keep', 2 FROM n;
+		INSERT INTO items (id, mailbox, protocol, box, uid, current, received, taken, flags, account, sha256, prefix, ordinal, size, erased, route, ended, after, delay, early, failed, fate)
+			SELECT i, 'm', 'imap', 1, '0/' || i, '0/' || i, i, i, '', 'ada@mail.example', randomblob(32), abs(random()) %% 4294967296, 0, 4096, 1, 1, i, 'keep', 0, 0, 'keep', 2 FROM n;
 		INSERT INTO ledger (box, uid, item) SELECT 1, uid, id FROM items ORDER BY uid;
 		INSERT INTO deliveries (item, sink, part, id, state, due, attempts) SELECT id, 'app', '', 'msg_' || hex(substr(sha256, 1, 20)), 2, id, 1 FROM items;
 		INSERT INTO attempts (item, sink, part, n, at, duration, state, detail, answer, error) SELECT id, 'app', '', 1, id, 1, 2, '202', '', '' FROM items;

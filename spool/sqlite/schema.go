@@ -38,7 +38,8 @@ CREATE TABLE ledger (
 -- route: 0 waits for routing, 1 routed, 2 no route matched, 3 quarantined.
 -- open and dead count deliveries; ended is when the last of them ended. fate
 -- tells which settlements were created: 1 those for a dead mail, 2 those for a
--- delivered one. A forgotten mail is here only so that it stays known.
+-- delivered one. prefix is the first four octets of sha256, big-endian: an index
+-- of it stays small enough for the cache with a million mails. A forgotten mail is here only so that it stays known.
 CREATE TABLE items (
 	id       INTEGER PRIMARY KEY AUTOINCREMENT,
 	mailbox  TEXT NOT NULL,
@@ -51,6 +52,7 @@ CREATE TABLE items (
 	flags    TEXT NOT NULL,
 	account  TEXT NOT NULL,
 	sha256   BLOB NOT NULL,
+	prefix   INTEGER NOT NULL,
 	ordinal  INTEGER NOT NULL,
 	size     INTEGER NOT NULL,
 	file     TEXT NOT NULL DEFAULT '',
@@ -69,7 +71,7 @@ CREATE TABLE items (
 	fate     INTEGER NOT NULL DEFAULT 0,
 	forgotten INTEGER NOT NULL DEFAULT 0
 ) STRICT;
-CREATE INDEX items_octets ON items (account, sha256);
+CREATE INDEX items_octets ON items (prefix);
 CREATE INDEX items_unrouted ON items (id) WHERE route = 0;
 CREATE INDEX items_retained ON items (ended) WHERE ended > 0 AND dead = 0 AND erased = 0;
 CREATE INDEX items_dead ON items (id) WHERE dead > 0;

@@ -12,10 +12,10 @@ type statements struct {
 	Box         *sql.Stmt `sql:"INSERT INTO boxes (account, box) VALUES (?, ?) ON CONFLICT DO UPDATE SET account = excluded.account RETURNING id"`
 	Bind        *sql.Stmt `sql:"UPDATE boxes SET mailbox = ?2 WHERE id = ?1 AND mailbox <> ?2"`
 	Known       *sql.Stmt `sql:"SELECT item FROM ledger WHERE box = ? AND uid = ?"`
-	Renumbered  *sql.Stmt `sql:"SELECT i.id, l.uid FROM items i JOIN ledger l ON l.box = i.box AND l.uid = i.current WHERE i.account = ? AND i.sha256 = ? AND i.box = ? AND l.renumbered = 1 AND l.item = i.id ORDER BY i.ordinal LIMIT 1"`
+	Renumbered  *sql.Stmt `sql:"SELECT i.id, l.uid FROM items i JOIN ledger l ON l.box = i.box AND l.uid = i.current WHERE i.prefix = ? AND i.account = ? AND i.sha256 = ? AND i.box = ? AND l.renumbered = 1 AND l.item = i.id ORDER BY i.ordinal LIMIT 1"`
 	Renumber    *sql.Stmt `sql:"UPDATE items SET current = ? WHERE id = ?"`
-	Ordinal     *sql.Stmt `sql:"SELECT coalesce(max(ordinal) + 1, 0) FROM items WHERE account = ? AND sha256 = ?"`
-	Item        *sql.Stmt `sql:"INSERT INTO items (mailbox, protocol, box, uid, current, received, taken, flags, account, sha256, ordinal, size, file, after, delay, early, failed) VALUES (?, ?, ?, ?4, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)"`
+	Ordinal     *sql.Stmt `sql:"SELECT coalesce(max(ordinal) + 1, 0) FROM items WHERE prefix = ? AND account = ? AND sha256 = ?"`
+	Item        *sql.Stmt `sql:"INSERT INTO items (mailbox, protocol, box, uid, current, received, taken, flags, account, sha256, prefix, ordinal, size, file, after, delay, early, failed) VALUES (?, ?, ?, ?4, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)"`
 	Octets      *sql.Stmt `sql:"INSERT INTO octets (item, data) VALUES (?, ?)"`
 	Learn       *sql.Stmt `sql:"INSERT INTO ledger (box, uid, item) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET item = coalesce(excluded.item, item), gone = 0, renumbered = 0"`
 	Skip        *sql.Stmt `sql:"INSERT INTO ledger (box, uid) VALUES (?, ?) ON CONFLICT DO NOTHING"`

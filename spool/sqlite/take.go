@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"database/sql"
+	"encoding/binary"
 	"errors"
 	"time"
 
@@ -26,11 +27,11 @@ func (b *batch) take(op *spool.TakeOp) error {
 	if found, err := b.recognise(op, box, sum[:]); found || err != nil {
 		return err
 	}
-	if err := b.query(b.s.w.Ordinal, op.Account, sum[:]).Scan(&op.Ordinal); err != nil {
+	if err := b.query(b.s.w.Ordinal, prefix(sum[:]), op.Account, sum[:]).Scan(&op.Ordinal); err != nil {
 		return err
 	}
 	res, err := b.s.w.Item.ExecContext(b.ctx, op.Mailbox, op.Protocol, box, op.UID,
-		unix(op.ReceivedAt), unix(op.At), joinFlags(op.Flags), op.Account, sum[:], op.Ordinal, op.Octets.Size(), fileName(op.Octets),
+		unix(op.ReceivedAt), unix(op.At), joinFlags(op.Flags), op.Account, sum[:], prefix(sum[:]), op.Ordinal, op.Octets.Size(), fileName(op.Octets),
 		op.Policy.After.String(), int64(op.Policy.Delay), op.Policy.Taken, op.Policy.Failed.String())
 	if err != nil {
 		return err
@@ -66,6 +67,8 @@ func (b *batch) take(op *spool.TakeOp) error {
 	return err
 }
 
+func prefix(sum []byte) int64 { return int64(binary.BigEndian.Uint32(sum)) }
+
 // known ends a take of a mail that is here already.
 func (b *batch) known(op *spool.TakeOp, id spool.ID, err error) error {
 	op.ID, op.Known, op.Settle = id, true, spool.Due{}
@@ -77,7 +80,7 @@ func (b *batch) known(op *spool.TakeOp, id spool.ID, err error) error {
 func (b *batch) recognise(op *spool.TakeOp, box int64, sum []byte) (bool, error) {
 	var id int64
 	var was string
-	err := b.query(b.s.w.Renumbered, op.Account, sum, box).Scan(&id, &was)
+	err := b.query(b.s.w.Renumbered, prefix(sum), op.Account, sum, box).Scan(&id, &was)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -147,7 +148,7 @@ func TestWritesAreTornBySectors(t *testing.T) {
 	}
 	torn := false
 	for text := range seen {
-		torn = torn || text == `tmp:510'a'2'b'1488'a' ` // the second sector of the second write is lost
+		torn = torn || strings.Contains(text, `2'b'`) // the second sector of the second write is lost, the first is not
 	}
 	if !torn {
 		t.Errorf("no cut tore the write: %v", seen)
