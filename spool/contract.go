@@ -232,7 +232,8 @@ type API interface {
 	// Reconcile compares a listing with the ledger by ordered merge and returns
 	// the UIDs not known yet, in the listing's order. first is true when the box was
 	// never listed before (no baseline). A complete listing marks what it lacks as
-	// gone since now; what was gone for 30 days of complete listings is forgotten.
+	// gone since now; what was gone for 30 days of complete listings is forgotten, once
+	// nothing of its mail is open any more.
 	// cursor is stored for the next listing (see Cursor).
 	Reconcile(ctx context.Context, box BoxKey, uids []string, complete bool, cursor string) (fresh []string, first bool, err error)
 	// Cursor is what the last Reconcile of the box stored; "" before.
