@@ -7,9 +7,10 @@ FUZZTIME ?= 30s
 SOAK ?= 20
 # Which benchmarks; BENCH=. is every one, and takes the better part of an hour.
 BENCH ?= ^Benchmark(Drain|Push|Idle|Retrieve|Accept)
+GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.7.0
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: build test check lint deps bench soak fuzz
+.PHONY: build test check lint vuln deps bench soak fuzz
 
 build:
 	CGO_ENABLED=0 go build -trimpath -o bin/postferry ./cmd/postferry
@@ -18,12 +19,19 @@ build:
 test: deps
 	go test $(RACE) -shuffle=on -timeout 10m ./...
 
-check: test lint
+check: test lint vuln
 
 lint:
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "not formatted: $$unformatted"; exit 1; fi
 	go vet ./...
 	go run $(STATICCHECK) ./...
+
+# Known vulnerabilities in what is linked. Where the database of vulnerabilities
+# cannot be reached it says so, and the check goes on without.
+vuln:
+	@mkdir -p bin; go run $(GOVULNCHECK) ./... >bin/vuln.txt 2>&1; code=$$?; cat bin/vuln.txt; \
+	if grep -q "fetching vulnerabilities" bin/vuln.txt; then echo "not checked for known vulnerabilities: their database cannot be reached"; exit 0; fi; \
+	exit $$code
 
 # What the tests need besides Go: installed when run as root on Debian.
 deps:
