@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/postferry/postferry/internal/clock"
+	"github.com/postferry/postferry/internal/failpoint"
 	"github.com/postferry/postferry/spool"
 )
 
@@ -360,7 +361,9 @@ func (p *poll) settle(ctx context.Context) error {
 			return err
 		}
 		p.ended = !lasting(p.s)
+		failpoint.Hit("settle.before")
 		err = p.s.Settle(ctx, due)
+		failpoint.Hit("settle.after")
 		if err != nil && RadiusOf(err) != MessageRadius {
 			return err
 		}

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/postferry/postferry/internal/backoff"
+	"github.com/postferry/postferry/internal/failpoint"
 	"github.com/postferry/postferry/spool"
 )
 
@@ -196,7 +197,9 @@ func (l *lane) attempt(work context.Context, c *spool.Claim) (r Receipt, reached
 	}
 	limited, cancel := context.WithTimeout(work, l.Timeout)
 	defer cancel()
+	failpoint.Hit("deliver.before")
 	r, err = l.Sink.Deliver(limited, d)
+	failpoint.Hit("deliver.after")
 	return r, true, err
 }
 

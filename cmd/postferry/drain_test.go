@@ -6,7 +6,9 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/http"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -177,16 +179,26 @@ func TestAReceiverThatIsDownForAWhileGetsEverythingAndOnlyThenIsItSettled(t *tes
 	}
 }
 
-func TestKilledAtAnyMomentOfADrainNothingIsLostAndNothingDeletedTooEarly(t *testing.T) {
-	mails := mailtest.Mix(400, 11)
-	all := map[string][32]byte{} // by token
-	for _, raw := range mails {
-		all[mailtest.Token(raw)] = sha256.Sum256(raw)
+// randomKills is how often the program is killed in one drain test: 10, or as
+// many as POSTFERRY_KILLS says, for the long run of `make soak`.
+func randomKills(t *testing.T) int {
+	t.Helper()
+	text := os.Getenv("POSTFERRY_KILLS")
+	if text == "" {
+		return 10
 	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		t.Fatalf("POSTFERRY_KILLS=%q is not a number of kills", text)
+	}
+	return n
+}
+
+func TestKilledAtAnyMomentOfADrainNothingIsLostAndNothingDeletedTooEarly(t *testing.T) {
+	kills := randomKills(t)
 	for _, scheme := range []string{"pop3s", "imaps"} {
 		t.Run(scheme, func(t *testing.T) {
 			w := newWorld(t)
-			w.fill(mails)
 			w.mailbox(scheme, "after: delete")
 			// A receiver that takes its time, so that every kill meets deliveries under way.
 			w.receiver.Answer(func(r *mailtest.Request) mailtest.Answer {
@@ -197,25 +209,41 @@ func TestKilledAtAnyMomentOfADrainNothingIsLostAndNothingDeletedTooEarly(t *test
 				return mailtest.Answer{Status: http.StatusOK}
 			})
 			rng := rand.New(rand.NewPCG(1, uint64(len(scheme))))
-			for kill := range 10 {
+			all := map[string][32]byte{} // by token
+			duplicates, worst := 0, 0
+			for kill := range kills {
+				if w.dovecot.Count(t, ada, "INBOX") < 100 {
+					more := mailtest.Mix(400, uint64(11+len(all)))
+					for _, raw := range more {
+						all[mailtest.Token(raw)] = sha256.Sum256(raw)
+					}
+					w.fill(more)
+				}
 				p := w.start("run")
-				seen := w.receiver.Count()
+				seen, accepted := w.receiver.Count(), len(w.receiver.Accepted())
 				// The kill comes a random while after a random number of requests.
-				_ = w.receiver.WaitRequests(t.Context(), min(seen+rng.IntN(30), len(mails)))
+				_ = w.receiver.WaitRequests(t.Context(), seen+rng.IntN(30))
 				time.Sleep(time.Duration(rng.IntN(30)) * time.Millisecond)
 				p.Kill()
-				w.conserved(all, kill)
+				again := w.receiver.Count() - seen - (len(w.receiver.Accepted()) - accepted)
+				duplicates, worst = duplicates+again, max(worst, again)
+				if kill%50 == 49 || kill == kills-1 {
+					w.conserved(all, kill)
+					t.Logf("%d kills, %d mails, %d requests, %d duplicates, %d at most after one kill", kill+1, len(all), w.receiver.Count(), duplicates, worst)
+				}
+				if t.Failed() {
+					return
+				}
 			}
 			w.once(0)
 			w.conserved(all, -1)
-			if got := len(w.tokens()); got != len(mails) {
-				t.Errorf("%d of %d mails arrived", got, len(mails))
+			if got := len(w.tokens()); got != len(all) {
+				t.Errorf("%d of %d mails arrived", got, len(all))
 			}
 			if left := w.dovecot.Count(t, ada, "INBOX"); left != 0 {
 				t.Errorf("%d mails left on the server", left)
 			}
 			w.verify()
-			t.Logf("%d mails, %d requests", len(mails), w.receiver.Count())
 		})
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/postferry/postferry/internal/failpoint"
 )
 
 // closing bounds how long Close may spend on TLS's close_notify.
@@ -78,6 +80,7 @@ func (c *Conn) handshake(ctx context.Context, config *tls.Config) error {
 // only after the handshake; that alert is explained like those within it.
 func (c *Conn) Read(p []byte) (int, error) {
 	n, err := c.read(p)
+	failpoint.Hit("wire.received")
 	c.record.received(p[:n])
 	return n, err
 }
@@ -97,6 +100,8 @@ func (c *Conn) read(p []byte) (int, error) {
 // Write implements net.Conn.
 func (c *Conn) Write(p []byte) (int, error) {
 	c.record.sent(p)
+	failpoint.Hit("wire.send.before")
+	defer failpoint.Hit("wire.send.after")
 	if t := c.tls.Load(); t != nil {
 		return t.Write(p)
 	}

@@ -2,6 +2,22 @@ package failpoint
 
 // Points are all there are, by room. A room adds its own here.
 var Points = []string{
+	// Octets on their way to a mail server, and octets that came from it: with
+	// :hit#K each command and each piece of an answer of a session, whatever the
+	// protocol.
+	"wire.send.before",
+	"wire.send.after",
+	"wire.received",
+
+	// A mail in the hands of its sink: not yet, and accepted but not recorded.
+	"deliver.before",
+	"deliver.after",
+
+	// Settlements in the hands of the server: not yet, and confirmed but not
+	// recorded.
+	"settle.before",
+	"settle.after",
+
 	// A large mail on its way to its file beside the store.
 	"spool.stage.write",
 	"spool.stage.fsync.before",

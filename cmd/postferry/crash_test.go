@@ -1,0 +1,285 @@
+package main_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/postferry/postferry/internal/failpoint"
+	"github.com/postferry/postferry/internal/mailtest"
+)
+
+// passed are the points that `run --once` comes by, with the phase each is in.
+// Those of the commands of the operator are passed in package sqlite's tests.
+var passed = []struct{ phase, point string }{
+	{"session", "wire.send.before"}, {"session", "wire.send.after"}, {"session", "wire.received"},
+	{"take", "spool.stage.write"}, {"take", "spool.stage.fsync.before"}, {"take", "spool.stage.fsync.after"},
+	{"take", "spool.rename.before"}, {"take", "spool.rename.after"},
+	{"take", "spool.folder.fsync.before"}, {"take", "spool.folder.fsync.after"},
+	{"take", "spool.take.commit.before"}, {"take", "spool.take.commit.after"},
+	{"route", "spool.route.commit.before"}, {"route", "spool.route.commit.after"},
+	{"deliver", "deliver.before"}, {"deliver", "deliver.after"},
+	{"record", "spool.record.commit.before"}, {"record", "spool.record.commit.after"},
+	{"settle", "settle.before"}, {"settle", "settle.after"},
+	{"settle", "spool.settled.commit.before"}, {"settle", "spool.settled.commit.after"},
+}
+
+// crash is a world in which the program is killed at points of its own.
+type crash struct {
+	*world
+	scheme string
+	more   []string // of the mailbox
+	left   string   // the folder mails are in at the end; "" if they are deleted
+	seed   uint64
+}
+
+// begin fills the mailbox and makes a new store. One mail is large enough for a
+// file of its own.
+func (c *crash) begin(t *testing.T, mails int) (sent map[string][32]byte) {
+	t.Helper()
+	c.seed++
+	c.world = &world{t: t, dovecot: c.dovecot, receiver: mailtest.NewReceiver(t), binary: c.binary, dir: t.TempDir()}
+	c.config = filepath.Join(c.dir, "postferry.yaml")
+	c.write("mailboxes:\n" + c.box("inbox", c.scheme, ada, append(c.more, "insecure: true")...) + "\nsinks:\n" + c.sink("app", c.receiver.URL))
+	all := mailtest.Mix(20, c.seed)
+	all = append(all[19:], all[:19]...)
+	for len(all) < mails {
+		c.seed++
+		all = append(all, mailtest.Mix(19, c.seed)...)
+	}
+	sent = map[string][32]byte{}
+	for _, raw := range all[:mails] {
+		sent[mailtest.Token(raw)] = [32]byte{}
+	}
+	c.fill(all[:mails])
+	return sent
+}
+
+// kill runs the program until it ends itself at the point, and tells whether it
+// came by there so often.
+func (c *crash) kill(point string, hit int) bool {
+	c.t.Helper()
+	p := mailtest.StartProc(c.t, mailtest.Command{Path: c.binary, Args: []string{"run", "--once"}, Dir: c.dir,
+		Env: []string{fmt.Sprintf("%s=%s:hit#%d", failpoint.Variable, point, hit)}})
+	switch code := p.Wait(c.t, time.Minute); code {
+	case -1:
+		return true
+	case 0:
+		return false
+	default:
+		c.t.Fatalf("%s, hit %d: exit code %d: %s", point, hit, code, tail(p.Stderr.String(), 2000))
+		return false
+	}
+}
+
+// end lets the program finish, and holds the whole against the oracle: every mail
+// delivered, none deleted before, duplicates under the same id with the same
+// body, at most those that were in flight.
+func (c *crash) end(sent map[string][32]byte, what string) {
+	c.t.Helper()
+	c.conserved(sent, 0)
+	c.once(0)
+	accepted := c.tokens()
+	for token := range sent {
+		if len(accepted[token]) != 1 {
+			c.t.Errorf("%s: %s came under %d ids", what, token, len(accepted[token]))
+		}
+	}
+	if in := c.dovecot.Count(c.t, ada, "INBOX"); in != 0 {
+		c.t.Errorf("%s: %d mails left in INBOX", what, in)
+	}
+	if extra := c.receiver.Count() - len(sent); extra > inFlight {
+		c.t.Errorf("%s: %d duplicates, at most %d were in flight", what, extra, inFlight)
+	}
+	c.verify()
+}
+
+// inFlight is how many deliveries of a sink may be claimed at once: two for each
+// of its four slots, one being delivered while the other is being recorded.
+const inFlight = 8
+
+func TestKilledAtEveryStepNothingIsLost(t *testing.T) {
+	d := mailtest.StartDovecot(t)
+	d.AddUser(t, ada, password)
+	poor := mailtest.StartDovecot(t, "imap_capability = IMAP4rev1 UIDPLUS") // no MOVE: COPY, STORE, UID EXPUNGE
+	poor.AddUser(t, ada, password)
+	for _, c := range []*crash{
+		{world: &world{dovecot: d}, scheme: "pop3", more: []string{"after: delete"}},
+		{world: &world{dovecot: d}, scheme: "imap", more: []string{"after: delete"}, seed: 1e6},
+		{world: &world{dovecot: d}, scheme: "imap", more: []string{"after: move:Done"}, left: "Done", seed: 2e6},
+		{world: &world{dovecot: poor}, scheme: "imap", more: []string{"after: move:Done"}, left: "Done", seed: 3e6},
+	} {
+		name := c.scheme + " " + c.more[0]
+		if c.dovecot == poor {
+			name += " without MOVE"
+		}
+		t.Run(name, func(t *testing.T) {
+			c.binary = mailtest.BuildBinary(t)
+			kills := 0
+			for _, p := range passed {
+				if c.left != "" && p.phase != "session" && p.phase != "settle" {
+					continue // as with deletion
+				}
+				t.Run(p.point, func(t *testing.T) {
+					for hit := 1; ; hit++ {
+						sent := c.begin(t, 3)
+						killed := c.kill(p.point, hit)
+						c.end(sent, fmt.Sprintf("hit %d", hit))
+						if !killed {
+							if hit == 1 {
+								t.Error("the point was not passed")
+							}
+							return
+						}
+						kills++
+						if t.Failed() || p.point == "wire.received" && hit > 12 || hit > 40 {
+							return
+						}
+					}
+				})
+			}
+			t.Logf("killed %d times", kills)
+		})
+	}
+}
+
+func TestKillsMeetEveryPhaseAndRecovery(t *testing.T) {
+	d := mailtest.StartDovecot(t)
+	d.AddUser(t, ada, password)
+	phases := map[string]int{}
+	for _, scheme := range []string{"pop3", "imap"} {
+		c := &crash{world: &world{dovecot: d}, scheme: scheme, more: []string{"after: delete"}, seed: 4e6 + uint64(len(scheme))*1e6}
+		t.Run(scheme, func(t *testing.T) {
+			c.binary = mailtest.BuildBinary(t)
+			rng := rand.New(rand.NewPCG(2, 3))
+			for _, point := range []struct{ phase, point string }{
+				{"take", "spool.take.commit.before"}, {"take", "spool.take.commit.after"}, {"deliver", "deliver.before"}, {"deliver", "deliver.after"},
+				{"record", "spool.record.commit.before"}, {"record", "spool.record.commit.after"}, {"settle", "settle.before"}, {"settle", "settle.after"},
+			} {
+				sent := c.begin(t, 40)
+				for hit := range 3 {
+					if c.kill(point.point, 1+hit*hit) {
+						phases[point.phase]++
+					}
+					c.conserved(sent, hit)
+				}
+				for range 2 { // killed again while it recovers
+					p := c.start("run")
+					time.Sleep(time.Duration(rng.IntN(300)) * time.Millisecond)
+					p.Kill()
+					phases["recovery"]++
+					c.conserved(sent, -1)
+				}
+				c.once(0)
+				if got := len(c.tokens()); got != len(sent) {
+					t.Errorf("%s: %d of %d mails arrived", point.point, got, len(sent))
+				}
+				if in := d.Count(t, ada, "INBOX"); in != 0 {
+					t.Errorf("%s: %d mails left on the server", point.point, in)
+				}
+			}
+		})
+	}
+	t.Logf("kills per phase: %v", phases)
+	for _, phase := range []string{"take", "deliver", "record", "settle", "recovery"} {
+		if phases[phase] < 3 {
+			t.Errorf("phase %s was hit %d times, want 3 at least", phase, phases[phase])
+		}
+	}
+}
+
+func TestInAFanOutOnlyTheSinkThatHasNotAcceptedIsTriedAgain(t *testing.T) {
+	w := newWorld(t)
+	w.fill(mailtest.Mix(6, 41))
+	other := mailtest.NewReceiver(t)
+	w.write("mailboxes:\n" + w.box("inbox", "imaps", ada, "after: delete", "deliver: [app, other]") + "\nsinks:\n" +
+		w.sink("app", w.receiver.URL) + w.sink("other", other.URL))
+	block := make(chan struct{})
+	other.Answer(func(r *mailtest.Request) mailtest.Answer {
+		select {
+		case <-block:
+		case <-r.Context().Done():
+		}
+		return mailtest.Answer{Status: http.StatusOK}
+	})
+	p := w.start("run")
+	w.receiver.Wait(t, 6)
+	w.await("records of the first sink", func() bool { return len(w.list("--sink", "app")) == 6 && w.delivered("app") == 6 })
+	p.Kill()
+	close(block)
+	w.once(0)
+	w.exactlyOnce(6)
+	if got := len(other.Accepted()); got != 6 {
+		t.Errorf("the other sink accepted %d mails", got)
+	}
+	if left := w.dovecot.Count(t, ada, "INBOX"); left != 0 {
+		t.Errorf("%d mails left on the server", left)
+	}
+}
+
+// delivered counts what a sink has accepted, as status tells.
+func (w *world) delivered(sink string) int {
+	w.t.Helper()
+	var st struct {
+		Spool struct {
+			Sinks []struct {
+				Sink      string
+				Delivered int
+			}
+		}
+	}
+	w.decode(&st, "status")
+	for _, s := range st.Spool.Sinks {
+		if s.Sink == sink {
+			return s.Delivered
+		}
+	}
+	return 0
+}
+
+func TestWithTheStoreLostWhatWasNotDeliveredComesAgainUnderTheSameIDs(t *testing.T) {
+	w := newWorld(t)
+	w.fill(mailtest.Mix(12, 42))
+	w.mailbox("imaps", "after: delete")
+	w.receiver.Statuses(http.StatusServiceUnavailable)
+	w.once(75, "--wait", "0s")
+	before := w.receiver.IDs()
+	for _, name := range w.files() {
+		if strings.HasPrefix(name, "postferry.db") {
+			if err := os.RemoveAll(filepath.Join(w.dir, name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	w.receiver.Statuses(http.StatusOK)
+	if stderr := w.once(0); !strings.Contains(stderr, "the store is new") {
+		t.Error("the lost store is not told of")
+	}
+	if after := w.receiver.IDs(); strings.Join(after, " ") != strings.Join(before, " ") || len(w.receiver.Accepted()) != 12 {
+		t.Errorf("%d ids before, %d after, %d accepted", len(before), len(after), len(w.receiver.Accepted()))
+	}
+}
+
+func TestMailThatNoRouteTakesIsShownAndStaysOnTheServer(t *testing.T) {
+	w := newWorld(t)
+	w.fill(mailtest.Mix(3, 43))
+	w.mailbox("imaps", "after: delete", `deliver: [{to: app, when: 'has(message.subject, "nothing like it")'}]`)
+	w.once(0)
+	if n := w.receiver.Count(); n != 0 {
+		t.Errorf("%d requests", n)
+	}
+	if left := w.dovecot.Count(t, ada, "INBOX"); left != 3 {
+		t.Errorf("%d mails left on the server, want 3", left)
+	}
+	if got := w.list("--state", "unrouted"); len(got) != 3 {
+		t.Errorf("%d unrouted mails are shown, want 3", len(got))
+	}
+	if _, out, _ := w.run("status"); !strings.Contains(out, "UNROUTED") {
+		t.Errorf("status: %s", out)
+	}
+}
