@@ -8,8 +8,8 @@
 //   - a file made, renamed or removed is so, or is not yet, unless its folder was
 //     synced since.
 //
-// A record holds the lines the program wrote to standard output too: what it said
-// before a cut is what it had promised.
+// A record holds what the program wrote to standard output and error too: what it said
+// before a cut is what it had promised. So it does what was written to sockets.
 //
 // Killing a process shows none of this: the kernel still has what it wrote.
 package powercut

@@ -21,7 +21,7 @@ const (
 	removed
 	syncing // an fsync began: it covers what was written so far
 	synced  // and has returned
-	told    // a line on standard output began to be written
+	told    // a line on standard output or standard error began to be written
 )
 
 // step is one entry of the record.
@@ -40,7 +40,8 @@ type Log struct{ steps []step }
 // Len is the number of moments at which it may be cut: 0 to Len.
 func (l *Log) Len() int { return len(l.steps) }
 
-// Told is what the program had said on standard output before a moment.
+// Told is what the program had said on standard output and standard error before
+// a moment.
 func (l *Log) Told(at int) string {
 	var b strings.Builder
 	for _, s := range l.steps[:at] {
@@ -50,6 +51,28 @@ func (l *Log) Told(at int) string {
 	}
 	return b.String()
 }
+
+// Send is a write to a socket: what it holds may be with the peer from the moment
+// At on.
+type Send struct {
+	At   int
+	Data []byte
+}
+
+// Sends are the writes to sockets, in order.
+func (l *Log) Sends() []Send {
+	var all []Send
+	for i, s := range l.steps {
+		if s.kind == sent {
+			all = append(all, Send{At: i, Data: s.data})
+		}
+	}
+	return all
+}
+
+// SyncedBy reports whether a sync returned with success in the last step before
+// the moment at.
+func (l *Log) SyncedBy(at int) bool { return at > 0 && l.steps[at-1].kind == synced }
 
 var (
 	line       = regexp.MustCompile(`^(\d+) +(.*)$`)
@@ -125,7 +148,7 @@ func (p *parser) begin(name, args string) int {
 			p.add(step{kind: syncing, path: path})
 		}
 	case "write":
-		if strings.HasPrefix(a[0], "1<") && len(a) > 1 {
+		if (strings.HasPrefix(a[0], "1<") || strings.HasPrefix(a[0], "2<")) && len(a) > 1 {
 			p.add(step{kind: told, data: octets(a[1])})
 		}
 	}
