@@ -3,8 +3,11 @@
 RACE ?= -race
 # Of one fuzz target.
 FUZZTIME ?= 30s
-# Runs of the whole suite in `make soak`.
+# Runs of the whole suite in `make soak`, random kills for each protocol, and
+# power cuts of the spool and for each protocol of the program.
 SOAK ?= 20
+KILLS ?= 500
+CUTS ?= 5000
 # Which benchmarks; BENCH=. is every one, and takes the better part of an hour.
 BENCH ?= ^Benchmark(Drain|Push|Idle|Retrieve|Accept)
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.7.0
@@ -40,8 +43,11 @@ deps:
 bench: deps
 	go test -run '^$$' -bench '$(BENCH)' -timeout 90m -p 1 ./...
 
-# The suite again and again, to find what fails once in a while.
+# Thousands of kills and power cuts, then the suite again and again, to find
+# what fails once in a while.
 soak: deps
+	POSTFERRY_KILLS=$(KILLS) go test ./cmd/postferry -run AnyMoment -timeout 0 -v
+	POSTFERRY_CUTS=$(CUTS) go test ./spool/sqlite ./cmd/postferry -run PowerCut -timeout 0 -v
 	go test $(RACE) -shuffle=on -count=$(SOAK) -timeout 0 ./...
 
 fuzz:
