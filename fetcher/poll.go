@@ -136,6 +136,10 @@ func (p *poll) takeBox(ctx context.Context, box string) error {
 				return err
 			}
 		}
+		// A store that would refuse the mails is asked before they are retrieved.
+		if err := p.sp.Admit(p.m.Name); err != nil {
+			return err
+		}
 		if err := p.take(ctx, key, fresh[n:min(n+chunk, len(fresh))]); err != nil {
 			return err
 		}

@@ -64,7 +64,7 @@ func (c *cli) changeCommand(use, short, long, done string, all spool.State, do f
 			return output.check()
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.operate(cmd, func(ctx context.Context, _ *setup, op admin.Operator) error {
+			return c.operate(cmd, false, func(ctx context.Context, _ *setup, op admin.Operator) error {
 				p := newProgress(c, 0)
 				defer p.end()
 				n, err := 0, error(nil)
@@ -141,7 +141,7 @@ on their server nothing changes.`,
 			return output.check()
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.operate(cmd, func(ctx context.Context, _ *setup, op admin.Operator) error {
+			return c.operate(cmd, false, func(ctx context.Context, _ *setup, op admin.Operator) error {
 				n, items, err := forget(ctx, op, args)
 				return c.sayChanged(&output, n, items, "mails", "erased", err)
 			})

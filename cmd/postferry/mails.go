@@ -19,8 +19,8 @@ import (
 )
 
 // operate calls do with the mail of the store: through the running service, or on
-// the store itself where none runs.
-func (c *cli) operate(cmd *cobra.Command, do func(ctx context.Context, s *setup, op admin.Operator) error) (err error) {
+// the store itself where none runs. A command that only looks can change nothing.
+func (c *cli) operate(cmd *cobra.Command, look bool, do func(ctx context.Context, s *setup, op admin.Operator) error) (err error) {
 	to := cmd.Flags().Lookup("to")
 	s, err := c.load(cmd.Flags(), to == nil || !to.Changed) // only a command that sends needs secrets
 	if err != nil {
@@ -34,7 +34,7 @@ func (c *cli) operate(cmd *cobra.Command, do func(ctx context.Context, s *setup,
 	if !errors.Is(err, admin.ErrNotRunning) {
 		return err
 	}
-	sp, err := c.storeAtRest(ctx, s)
+	sp, err := c.storeAtRest(ctx, s, look)
 	if err != nil {
 		return err
 	}
@@ -112,7 +112,7 @@ func (c *cli) list(cmd *cobra.Command, f *listFlags) error {
 	if err := f.output.check(); err != nil {
 		return err
 	}
-	return c.operate(cmd, func(ctx context.Context, _ *setup, op admin.Operator) error {
+	return c.operate(cmd, true, func(ctx context.Context, _ *setup, op admin.Operator) error {
 		p, err := op.List(ctx, filter)
 		if err != nil {
 			return err
@@ -155,7 +155,7 @@ With --raw it writes the mail itself, octet for octet.`,
 			if err := output.check(); err != nil {
 				return err
 			}
-			return c.operate(cmd, func(ctx context.Context, _ *setup, op admin.Operator) error {
+			return c.operate(cmd, true, func(ctx context.Context, _ *setup, op admin.Operator) error {
 				m, err := op.Show(ctx, t)
 				if err != nil {
 					return notThere(err)

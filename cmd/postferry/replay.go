@@ -51,7 +51,7 @@ func (c *cli) replayTo(cmd *cobra.Command, to string, all []spool.Target) error 
 	if err != nil {
 		return err
 	}
-	return c.operate(cmd, func(ctx context.Context, s *setup, op admin.Operator) error {
+	return c.operate(cmd, true, func(ctx context.Context, s *setup, op admin.Operator) error {
 		var errs []error
 		sent := 0
 		for _, t := range all {

@@ -65,7 +65,7 @@ func openStore(ctx context.Context, s *setup, log *slog.Logger) (sp *spool.Spool
 	case errors.Is(err, spool.ErrLocked):
 		return nil, false, &exitError{code: exitTemporary, err: fmt.Errorf("%w (%s): stop it first, or give this one a store of its own", spool.ErrLocked, path)}
 	case errors.Is(err, spool.ErrNewer):
-		return nil, false, configError(fmt.Errorf("%w: run that version, or restore an older backup of %s", spool.ErrNewer, path))
+		return nil, false, newerStore(path)
 	case err != nil:
 		return nil, false, err
 	}
@@ -75,14 +75,32 @@ func openStore(ctx context.Context, s *setup, log *slog.Logger) (sp *spool.Spool
 	return sp, store.Fresh(), nil
 }
 
-// storeAtRest opens the store for a command that looks at it while no service
-// runs; it is not made where there is none.
-func (c *cli) storeAtRest(ctx context.Context, s *setup) (*spool.Spool, error) {
+// storeAtRest opens the store for a command while no service runs; it is not
+// made where there is none. With look nothing in it can be changed.
+func (c *cli) storeAtRest(ctx context.Context, s *setup, look bool) (*spool.Spool, error) {
 	if !storeExists(s.Store.Path) {
 		return nil, errNoStore(s.Store.Path)
 	}
-	sp, _, err := openStore(ctx, s, slog.New(slog.DiscardHandler))
-	return sp, err
+	if !look {
+		sp, _, err := openStore(ctx, s, slog.New(slog.DiscardHandler))
+		return sp, err
+	}
+	store, err := sqlite.OpenReadOnly(ctx, s.Store.Path)
+	if errors.Is(err, spool.ErrNewer) {
+		return nil, newerStore(s.Store.Path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	sp, err := spool.Open(ctx, store, spool.Options{ReadOnly: true, Retain: s.Retain, Quota: int64(s.Quota)})
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	return sp, nil
+}
+
+func newerStore(path string) error {
+	return configError(fmt.Errorf("%w: run that version, or restore an older backup of %s", spool.ErrNewer, path))
 }
 
 // newService puts the halves together. Nothing runs yet; close ends it.

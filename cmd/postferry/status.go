@@ -53,7 +53,7 @@ func (c *cli) status(ctx context.Context, s *setup) (admin.Status, error) {
 	if !errors.Is(err, admin.ErrNotRunning) {
 		return st, err
 	}
-	sp, err := c.storeAtRest(ctx, s)
+	sp, err := c.storeAtRest(ctx, s, true)
 	if err != nil {
 		return admin.Status{}, err
 	}
