@@ -170,16 +170,34 @@ func (m move) put(names map[string]*inode) {
 // Cut makes, in the empty folder into, the image of a disk whose power was cut at
 // the moment at. The same seed loses the same.
 func (l *Log) Cut(at int, seed uint64, into string) error {
-	d := newDisk()
-	for i, s := range l.steps[:at] {
-		if err := d.apply(i, s); err != nil {
-			return err
-		}
+	d, err := l.disk(at)
+	if err != nil {
+		return err
 	}
 	rng := rand.New(rand.NewPCG(seed, uint64(at)))
 	// Some disks lose nearly all that is not synced, some nearly nothing.
 	likely := []float64{0, 0.05, 0.5, 0.95, 1}[rng.IntN(5)]
 	return d.root.write(into, func() bool { return rng.Float64() < likely })
+}
+
+// Durable makes, in the empty folder into, the image of a disk that has at the
+// moment at what was synced before, and nothing else.
+func (l *Log) Durable(at int, into string) error {
+	d, err := l.disk(at)
+	if err != nil {
+		return err
+	}
+	return d.root.write(into, func() bool { return false })
+}
+
+func (l *Log) disk(at int) (*disk, error) {
+	d := newDisk()
+	for i, s := range l.steps[:at] {
+		if err := d.apply(i, s); err != nil {
+			return nil, err
+		}
+	}
+	return d, nil
 }
 
 func (n *inode) write(path string, keep func() bool) error {

@@ -22,6 +22,7 @@ const (
 	syncing // an fsync began: it covers what was written so far
 	synced  // and has returned
 	told    // a line on standard output or standard error began to be written
+	sent    // octets began to be written to a socket
 )
 
 // step is one entry of the record.
@@ -148,8 +149,12 @@ func (p *parser) begin(name, args string) int {
 			p.add(step{kind: syncing, path: path})
 		}
 	case "write":
-		if (strings.HasPrefix(a[0], "1<") || strings.HasPrefix(a[0], "2<")) && len(a) > 1 {
+		switch {
+		case len(a) < 2:
+		case strings.HasPrefix(a[0], "1<"), strings.HasPrefix(a[0], "2<"):
 			p.add(step{kind: told, data: octets(a[1])})
+		case strings.HasPrefix(string(octets(a[0])), "socket:"):
+			p.add(step{kind: sent, data: octets(a[1])})
 		}
 	}
 	return len(p.log.steps) - 1

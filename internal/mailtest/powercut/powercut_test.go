@@ -154,3 +154,25 @@ func TestWritesAreTornBySectors(t *testing.T) {
 		t.Errorf("no cut tore the write: %v", seen)
 	}
 }
+
+func TestADurableImageHoldsWhatWasSyncedAndNothingElse(t *testing.T) {
+	l := record(t)
+	for _, c := range []struct {
+		line string
+		want string
+	}{
+		{"synced", ""}, // the folder does not have the name yet
+		{"renamed", ""},
+		{"folder synced", `510'a'10'b'1480'a'`},
+		{"truncated", `510'a'10'b'1480'a'`},
+	} {
+		dir := t.TempDir()
+		if err := l.Durable(after(t, l, c.line), dir); err != nil {
+			t.Fatal(err)
+		}
+		b, err := os.ReadFile(filepath.Join(dir, "name"))
+		if got := runs(b); got != c.want || (err == nil) != (c.want != "") {
+			t.Errorf("after %q: %q, %v, want %q", c.line, got, err, c.want)
+		}
+	}
+}
