@@ -18,9 +18,11 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 build:
 	CGO_ENABLED=0 go build -trimpath -o bin/postferry ./cmd/postferry
 
-# Every test, in random order, against the real servers.
+# Every test, in random order, against the real servers; then those that watch
+# processes of their own, which the race detector would only slow.
 test: deps
 	go test $(RACE) -shuffle=on -timeout 10m ./...
+	go test -shuffle=on -timeout 10m ./spool/sqlite -run 'Killed|FailedSync|PowerCut'
 
 check: test lint vuln
 

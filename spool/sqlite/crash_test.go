@@ -1,3 +1,8 @@
+//go:build !race
+
+// Processes of their own are recorded or killed here: the race detector would see
+// nothing of them and take ten times as long. `make test` runs this without it.
+
 package sqlite_test
 
 import (
@@ -7,7 +12,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,7 +19,6 @@ import (
 
 	"github.com/postferry/postferry/internal/failpoint"
 	"github.com/postferry/postferry/spool"
-	"github.com/postferry/postferry/spool/sqlite"
 )
 
 // child runs the test's binary as another process until it ends, and returns
@@ -90,57 +93,4 @@ func TestFailedSyncFencesTheStoreAndNothingIsLost(t *testing.T) {
 	if fenced < 10 {
 		t.Errorf("the store was fenced in %d runs", fenced)
 	}
-}
-
-// ownUntilToldToEnd opens the store, says so, and waits for the end of its
-// standard input.
-func ownUntilToldToEnd(dir string) error {
-	s, err := sqlite.Open(context.Background(), filepath.Join(dir, "spool.db"))
-	if err != nil {
-		return err
-	}
-	fmt.Println("open")
-	_, _ = os.Stdin.Read(make([]byte, 1)) // its end is an error
-	return s.Close()
-}
-
-func TestAnotherProcessIsLockedOut(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "spool.db")
-	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), childVariable+"=owner", "POSTFERRY_SPOOL_DIR="+dir)
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := out.Read(make([]byte, 10)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := sqlite.Open(t.Context(), path); !errors.Is(err, spool.ErrLocked) {
-		t.Errorf("a second owner: %v", err)
-	}
-	r, err := sqlite.OpenReadOnly(t.Context(), path)
-	if err != nil {
-		t.Errorf("a reader beside the owner: %v", err)
-	} else if _, err := r.Status(t.Context()); err != nil {
-		t.Error(err)
-	} else if err := r.Close(); err != nil {
-		t.Error(err)
-	}
-	in.Close()
-	if err := cmd.Wait(); err != nil {
-		t.Fatal(err)
-	}
-	s, err := sqlite.Open(t.Context(), path)
-	if err != nil {
-		t.Fatalf("after the owner ended: %v", err)
-	}
-	s.Close()
 }

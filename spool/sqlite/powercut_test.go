@@ -1,3 +1,8 @@
+//go:build !race
+
+// Processes of their own are recorded or killed here: the race detector would see
+// nothing of them and take ten times as long. `make test` runs this without it.
+
 package sqlite_test
 
 import (
