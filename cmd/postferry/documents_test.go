@@ -170,3 +170,34 @@ func TestCommandsOfTheReadmeAreThere(t *testing.T) {
 		}
 	}
 }
+
+func TestExplainFailsWhereTheMailGoesElsewhere(t *testing.T) {
+	dir := filepath.Join(mailtest.ModuleRoot(t), "examples", "routes")
+	for _, c := range []struct {
+		name string
+		args []string
+		code int
+		says []string
+	}{
+		{"as expected, in another order", []string{"--mailbox", "inbox", "--expect", "everything,sales"}, 0, []string{"route 3 to sales", "takes it"}},
+		{"one too few", []string{"--mailbox", "inbox", "--expect", "sales"}, 1, []string{"[sales, everything]", "expected was [sales]"}},
+		{"one too many", []string{"--mailbox", "inbox", "--expect", "sales,everything,pager"}, 1, []string{"expected was"}},
+		{"an unknown mailbox", []string{"--mailbox", "inbax"}, 64, []string{"inbax", "inbox"}},
+		{"no mailbox", nil, 64, []string{"--mailbox"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			code, out, stderr := program(t, dir, "", documented, append([]string{"explain", "mail.eml"}, c.args...)...)
+			if code != c.code {
+				t.Errorf("exit code %d, want %d: %s", code, c.code, stderr)
+			}
+			for _, word := range c.says {
+				if !strings.Contains(out+stderr, word) {
+					t.Errorf("it does not say %q: %s%s", word, out, stderr)
+				}
+			}
+			if strings.Contains(out+stderr, hookSecret) {
+				t.Error("a secret is shown")
+			}
+		})
+	}
+}
