@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"maps"
 	"math/rand/v2"
@@ -221,8 +222,11 @@ func TestKilledAtAnyMomentOfADrainNothingIsLostAndNothingDeletedTooEarly(t *test
 				}
 				p := w.start("run")
 				seen, accepted := w.receiver.Count(), len(w.receiver.Accepted())
-				// The kill comes a random while after a random number of requests.
-				_ = w.receiver.WaitRequests(t.Context(), seen+rng.IntN(30))
+				// The kill comes a random while after a random number of requests, or when
+				// there are no more to wait for.
+				enough, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+				_ = w.receiver.WaitRequests(enough, seen+rng.IntN(30))
+				cancel()
 				time.Sleep(time.Duration(rng.IntN(30)) * time.Millisecond)
 				p.Kill()
 				again := w.receiver.Count() - seen - (len(w.receiver.Accepted()) - accepted)
