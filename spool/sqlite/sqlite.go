@@ -91,7 +91,14 @@ func open(ctx context.Context, path, synchronous string) (_ *Store, err error) {
 	if err := s.w.prepare(ctx, s.conn); err != nil {
 		return nil, err
 	}
-	return s, s.checkSettings(ctx, synchronous)
+	if err := s.checkSettings(ctx, synchronous); err != nil {
+		return nil, err
+	}
+	// SQLite syncs the folder when it makes the log, and says nothing where that fails.
+	if err := syncDir(filepath.Dir(path)); err != nil {
+		return nil, unsynced(err)
+	}
+	return s, nil
 }
 
 // OpenReadOnly opens the store at path for reading only, beside a process that
@@ -188,6 +195,9 @@ func (s *Store) Close() error {
 	if s.fenced.Load() {
 		return nil
 	}
+	if err := s.copyLog(); err != nil {
+		return err
+	}
 	var errs []error
 	if s.conn != nil {
 		s.w.close()
@@ -202,6 +212,20 @@ func (s *Store) Close() error {
 		errs = append(errs, s.lock.Close())
 	}
 	return errors.Join(errs...)
+}
+
+// copyLog copies the log into the database, as closing the last connection would,
+// which says nothing where the disk fails. Where the disk is full, the next process
+// copies it.
+func (s *Store) copyLog() error {
+	if s.conn == nil {
+		return nil
+	}
+	_, _, _, err := s.walCheckpoint(context.Background(), "PASSIVE")
+	if err = s.grade(err); errors.Is(err, spool.ErrFenced) {
+		return fmt.Errorf("copy the log into the database: %w", err)
+	}
+	return nil
 }
 
 // grade marks the errors that a full disk gives, and those after which the disk
