@@ -231,8 +231,9 @@ func TestKilledAtAnyMomentOfADrainNothingIsLostAndNothingDeletedTooEarly(t *test
 				p.Kill()
 				again := w.duplicates() - duplicates
 				duplicates, worst = duplicates+again, max(worst, again)
-				if again > inFlight {
-					t.Errorf("kill %d: %d duplicates after the kill before, at most %d were in flight", kill, again, inFlight)
+				// Some may come only after the next kill.
+				if duplicates > inFlight*kill {
+					t.Errorf("%d duplicates after %d kills, at most %d were in flight at each", duplicates, kill, inFlight)
 				}
 				if kill%50 == 49 || kill == kills-1 {
 					w.conserved(all, kill)
