@@ -271,6 +271,7 @@ func (p *poll) take(ctx context.Context, key spool.BoxKey, refs []Ref) error {
 		go func() {
 			defer wg.Done()
 			defer room.Release(weight)
+			failpoint.Hit("take.before")
 			id, err := p.sp.Take(ctx, spool.Taken{
 				Mailbox: p.m.Name, Protocol: p.m.Protocol, BoxKey: key, UID: r.UID,
 				ReceivedAt: r.ReceivedAt, Flags: r.Flags, Octets: staged, Policy: p.m.Policy,
@@ -279,6 +280,7 @@ func (p *poll) take(ctx context.Context, key spool.BoxKey, refs []Ref) error {
 				stop(fmt.Errorf("taking mail %s of %s: %w", r.UID, key.Box, err))
 				return
 			}
+			failpoint.Hit("take.after")
 			mu.Lock()
 			p.taken = append(p.taken, id)
 			mu.Unlock()
@@ -376,6 +378,7 @@ func (p *poll) settle(ctx context.Context) error {
 		if err := p.sp.Settled(context.WithoutCancel(ctx), done); err != nil {
 			return err
 		}
+		failpoint.Hit("settle.recorded")
 		p.report.Settled += len(done)
 	}
 	return nil

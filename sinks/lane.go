@@ -68,6 +68,7 @@ func (l *lane) deliverAll(ctx, work context.Context) error {
 		l.holding.RUnlock()
 		c, err := l.spool.Due(ctx, l.name)
 		if err == nil {
+			failpoint.Hit("deliver.claimed")
 			err = l.admit(ctx, work, c, holds)
 		}
 		if err != nil {
@@ -206,8 +207,10 @@ func (l *lane) attempt(work context.Context, c *spool.Claim) (r Receipt, reached
 // record makes the outcome durable; false, nil says that there is no such
 // delivery any more.
 func (l *lane) record(work context.Context, c *spool.Claim, o spool.Outcome) (recorded bool, err error) {
+	failpoint.Hit("record.before")
 	err = l.persist(work, "recording delivery "+c.Delivery, func() error { return l.spool.Record(work, c.Item.ID, o) })
 	if err == nil {
+		failpoint.Hit("record.after")
 		return true, nil
 	}
 	l.spool.Release(c)

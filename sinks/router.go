@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/postferry/postferry/internal/dial"
+	"github.com/postferry/postferry/internal/failpoint"
 	"github.com/postferry/postferry/parser"
 	"github.com/postferry/postferry/spool"
 )
@@ -123,7 +124,9 @@ func (d *Dispatcher) route(ctx, work context.Context, i *spool.Item) error {
 	}
 	e := Event{Item: i.ID, Mailbox: i.Mailbox, Routing: &r}
 	for {
+		failpoint.Hit("route.before")
 		err := d.spool.Route(work, e.Item, r)
+		failpoint.Hit("route.after")
 		switch {
 		case err == nil:
 			if r.Quarantine != "" {

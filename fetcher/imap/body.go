@@ -5,6 +5,8 @@ import (
 	"errors"
 	"hash"
 	"io"
+
+	"github.com/postferry/postferry/internal/failpoint"
 )
 
 var errDiffers = errors.New("the server sends other octets each time")
@@ -25,6 +27,7 @@ func (b *body) Read(p []byte) (int, error) {
 	}
 	n, err := b.r.Read(p)
 	b.left -= int64(n)
+	failpoint.Hit("imap.body.part")
 	if b.hash != nil {
 		b.hash.Write(p[:n])
 	}

@@ -234,6 +234,7 @@ func (g *guard) Write(p []byte) (int, error) {
 	g.writing.Store(time.Now().UnixNano())
 	defer g.writing.Store(0)
 	n, err := g.Conn.Write(p)
+	passSent(p)
 	if err != nil {
 		err = g.fail(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/emersion/go-imap/v2"
 
 	"github.com/postferry/postferry/fetcher"
+	"github.com/postferry/postferry/internal/failpoint"
 )
 
 // maxListed bounds the mails of one box.
@@ -112,7 +113,9 @@ func (x *session) search(ctx context.Context, op string, c *imap.SearchCriteria)
 	}
 	var found imap.UIDSet
 	err := x.do(ctx, op, func() error {
+		failpoint.Hit("imap.search.before")
 		data, err := x.client.UIDSearch(c, o).Wait()
+		failpoint.Hit("imap.search.after")
 		if err != nil {
 			return err
 		}

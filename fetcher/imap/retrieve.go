@@ -12,6 +12,7 @@ import (
 
 	"github.com/postferry/postferry/fetcher"
 	"github.com/postferry/postferry/internal/dial"
+	"github.com/postferry/postferry/internal/failpoint"
 )
 
 const retrieving = "retrieving"
@@ -87,7 +88,9 @@ func (r *retrieval) box(name string, refs []*fetcher.Ref) error {
 			order = append(order, w)
 		}
 	}
+	failpoint.Hit("imap.fetch.before")
 	declined, err := r.x.stream(r.ctx, retrieving, 0, r.batches(order), bodies, r.answer)
+	failpoint.Hit("imap.fetch.after")
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/emersion/go-imap/v2/imapclient"
 
 	"github.com/postferry/postferry/fetcher"
+	"github.com/postferry/postferry/internal/failpoint"
 )
 
 // session is one signed-in connection.
@@ -104,9 +105,11 @@ func (x *session) Close() error {
 	}
 	x.closed = true
 	if !x.over && x.g.failure() == nil {
+		failpoint.Hit("imap.logout.before")
 		_ = x.within(context.Background(), signingOut, logoutWait, logoutWait, func() error {
 			return x.client.Logout().Wait()
 		}) // a courtesy; everything was confirmed before
+		failpoint.Hit("imap.logout.after")
 	}
 	// The connection is closed first: imapclient's Close waits for its reader.
 	x.g.Close()
@@ -131,6 +134,7 @@ func (x *session) reopen(ctx context.Context, name string, write bool) (box, err
 	x.validity.Store(-1)
 	x.exists.Store(0)
 	x.opening.Store(true)
+	failpoint.Hit("imap.select.before")
 	err := x.do(ctx, op, func() error {
 		data, err := x.client.Select(name, &imap.SelectOptions{ReadOnly: !write}).Wait()
 		if err == nil {
@@ -138,6 +142,7 @@ func (x *session) reopen(ctx context.Context, name string, write bool) (box, err
 		}
 		return err
 	})
+	failpoint.Hit("imap.select.after")
 	x.opening.Store(false)
 	if err != nil {
 		return box{}, x.notOpened(ctx, name, err)

@@ -6,11 +6,14 @@ import (
 	"github.com/emersion/go-imap/v2"
 
 	"github.com/postferry/postferry/internal/dial"
+	"github.com/postferry/postferry/internal/failpoint"
 )
 
 // flagging adds a flag.
 func (x *session) flagging(flag imap.Flag) func(context.Context, imap.UIDSet) error {
 	return func(ctx context.Context, set imap.UIDSet) error {
+		failpoint.Hit("imap.store.before")
+		defer failpoint.Hit("imap.store.after")
 		return x.do(ctx, settling, func() error {
 			add := &imap.StoreFlags{Op: imap.StoreFlagsAdd, Silent: true, Flags: []imap.Flag{flag}}
 			return x.client.Store(set, add, nil).Close()
@@ -29,6 +32,8 @@ func (x *session) remove(ctx context.Context, set imap.UIDSet) error {
 		x.src.warn(`the server lacks UIDPLUS: settled mails stay in their box, marked \Deleted`, "server", x.src.o.Server.Address())
 		return nil
 	}
+	failpoint.Hit("imap.expunge.before")
+	defer failpoint.Hit("imap.expunge.after")
 	return x.do(ctx, settling, func() error { return x.client.UIDExpunge(set).Close() })
 }
 
@@ -53,15 +58,19 @@ func (x *session) moveOnce(ctx context.Context, set imap.UIDSet, to string) erro
 	// imapclient's Move falls back to a pipelined COPY, STORE and EXPUNGE unless it
 	// has seen the capability itself; the guard keeps what it has seen from changing.
 	if x.caps.Has(imap.CapMove) && x.client.Caps().Has(imap.CapMove) {
+		failpoint.Hit("imap.move.before")
+		defer failpoint.Hit("imap.move.after")
 		return x.do(ctx, settling, func() error {
 			_, err := x.client.Move(set, to).Wait()
 			return err
 		})
 	}
+	failpoint.Hit("imap.copy.before")
 	err := x.do(ctx, settling, func() error {
 		_, err := x.client.Copy(set, to).Wait()
 		return err
 	})
+	failpoint.Hit("imap.copy.after")
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/postferry/postferry/fetcher"
 	"github.com/postferry/postferry/internal/dial"
+	"github.com/postferry/postferry/internal/failpoint"
 )
 
 // Source opens sessions on one account. It is safe for concurrent use.
@@ -39,7 +40,9 @@ type connection interface {
 // in.
 func (s *Source) Open(ctx context.Context) (fetcher.Session, error) {
 	op := "connecting to " + s.o.Server.Address()
+	failpoint.Hit("imap.connect.before")
 	conn, err := s.connect(ctx)
+	failpoint.Hit("imap.connect.after")
 	if err != nil {
 		return nil, dialError(ctx, op, err)
 	}
@@ -76,12 +79,14 @@ func (x *session) begin(ctx context.Context, op string) error {
 	if err != nil {
 		return x.src.unheard(err)
 	}
+	failpoint.Hit("imap.greeting.after")
 	if x.client.State() == imap.ConnStateAuthenticated { // PREAUTH, RFC 3501 section 7.1.4
 		record.Begin(dial.StepSignIn)
 		record.Said("the server counts the connection as signed in (PREAUTH)")
 	} else if err := x.signIn(ctx); err != nil {
 		return err
 	}
+	failpoint.Hit("imap.signin.after")
 	record.Begin(dial.StepCapabilities)
 	if err := x.readCapabilities(ctx); err != nil {
 		return err

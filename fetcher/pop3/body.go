@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"errors"
 	"io"
+
+	"github.com/postferry/postferry/internal/failpoint"
 )
 
 // errTooLarge ends a mail that is larger than it may be.
@@ -40,6 +42,7 @@ func (b *body) Read(p []byte) (int, error) {
 		n += b.copy(p[n:])
 	}
 	if n > 0 {
+		failpoint.Hit("pop3.body.part")
 		return n, nil
 	}
 	if len(p) == 0 {

@@ -88,6 +88,13 @@ func (g *guard) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// Write implements net.Conn for the library: a command at a time.
+func (g *guard) Write(p []byte) (int, error) {
+	n, err := g.connection.Write(p)
+	passSent(p)
+	return n, err
+}
+
 // status reads the first line of a reply (RFC 1939 section 3).
 func (g *guard) status() ([]byte, error) {
 	line, err := g.line()

@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/postferry/postferry/fetcher"
+	"github.com/postferry/postferry/internal/failpoint"
 )
 
 const retrieving = "retrieving"
@@ -93,6 +94,7 @@ func (x *session) one(ctx context.Context, w *window, ref fetcher.Ref, take func
 		x.src.endless.Store(ref.UID, true)
 	case b.err != nil && b.err != io.EOF:
 	case taken == nil:
+		failpoint.Hit("pop3.body.end")
 		return nil
 	default:
 		x.broken = true
@@ -151,6 +153,7 @@ func (w *window) fill() error {
 		return nil
 	}
 	w.x.retrieved = true
+	failpoint.Hit("pop3.retr.before")
 	_, err := w.x.g.Write(out)
 	return err
 }

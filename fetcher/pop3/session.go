@@ -10,6 +10,7 @@ import (
 	"github.com/knadh/go-pop3"
 
 	"github.com/postferry/postferry/fetcher"
+	"github.com/postferry/postferry/internal/failpoint"
 )
 
 // goodbye is how long Close waits for the reply to QUIT.
@@ -96,6 +97,7 @@ func (x *session) known(ctx context.Context) error {
 // without a word at a line it does not understand, and a mail that is missing
 // from a list would be forgotten.
 func (x *session) read(ctx context.Context) error {
+	failpoint.Hit("pop3.list.before")
 	count, err := x.stat(ctx)
 	if err != nil {
 		return err
@@ -115,6 +117,7 @@ func (x *session) read(ctx context.Context) error {
 			return err
 		}
 	}
+	failpoint.Hit("pop3.list.after")
 	if err := x.join(count, scan, uidl); err != nil {
 		return x.fail(ctx, op, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/postferry/postferry/fetcher"
+	"github.com/postferry/postferry/internal/failpoint"
 	"github.com/postferry/postferry/spool"
 )
 
@@ -65,8 +66,10 @@ func (x *session) delete(ctx context.Context, uid string) error {
 	const op = "deleting"
 	err := x.do(ctx, op, func() error {
 		x.g.expect(nil, 0)
+		failpoint.Hit("pop3.dele.before")
 		return x.client.Dele(num)
 	})
+	failpoint.Hit("pop3.dele.after")
 	if refused, ok := errors.AsType[*refusal](err); ok {
 		return messageError(op, uid, refused)
 	}
@@ -77,8 +80,10 @@ func (x *session) delete(ctx context.Context, uid string) error {
 func (x *session) quit(ctx context.Context) error {
 	err := x.do(ctx, "ending the session", func() error {
 		x.g.expect(nil, 0)
+		failpoint.Hit("pop3.quit.before")
 		return x.client.Quit()
 	})
+	failpoint.Hit("pop3.quit.after")
 	x.broken = true
 	return err
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/postferry/postferry/fetcher"
 	"github.com/postferry/postferry/internal/dial"
+	"github.com/postferry/postferry/internal/failpoint"
 )
 
 // Source opens sessions on one account. It is safe for concurrent use.
@@ -39,7 +40,9 @@ const secureHint = "use pop3s:// if the server offers it; insecure: true gives u
 // in.
 func (s *Source) Open(ctx context.Context) (fetcher.Session, error) {
 	op := "connecting to " + s.o.Server.Address()
+	failpoint.Hit("pop3.connect.before")
 	conn, err := s.connect(ctx)
+	failpoint.Hit("pop3.connect.after")
 	if err != nil {
 		return nil, dialError(ctx, op, err)
 	}
@@ -71,9 +74,11 @@ func (x *session) begin(ctx context.Context, op string) error {
 	if err != nil {
 		return x.unheard(err)
 	}
+	failpoint.Hit("pop3.greeting.after")
 	if err := x.signIn(ctx); err != nil {
 		return err
 	}
+	failpoint.Hit("pop3.signin.after")
 	return x.capabilities(ctx)
 }
 

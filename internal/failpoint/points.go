@@ -9,14 +9,81 @@ var Points = []string{
 	"wire.send.after",
 	"wire.received",
 
-	// A mail in the hands of its sink: not yet, and accepted but not recorded.
+	// The steps of a POP3 session: not yet sent, sent and not answered, answered. A
+	// part of a body is what one read gave.
+	"pop3.connect.before",
+	"pop3.connect.after",
+	"pop3.greeting.after",
+	"pop3.signin.after",
+	"pop3.list.before",
+	"pop3.list.after",
+	"pop3.retr.before",
+	"pop3.retr.sent",
+	"pop3.body.part",
+	"pop3.body.end",
+	"pop3.dele.before",
+	"pop3.dele.sent",
+	"pop3.dele.after",
+	"pop3.quit.before",
+	"pop3.quit.sent",
+	"pop3.quit.after",
+
+	// The steps of an IMAP session, likewise.
+	"imap.connect.before",
+	"imap.connect.after",
+	"imap.greeting.after",
+	"imap.signin.after",
+	"imap.select.before",
+	"imap.select.sent",
+	"imap.select.after",
+	"imap.search.before",
+	"imap.search.sent",
+	"imap.search.after",
+	"imap.fetch.before",
+	"imap.fetch.sent",
+	"imap.body.part",
+	"imap.fetch.after",
+	"imap.store.before",
+	"imap.store.sent",
+	"imap.store.after",
+	"imap.move.before",
+	"imap.move.sent",
+	"imap.move.after",
+	"imap.copy.before",
+	"imap.copy.sent",
+	"imap.copy.after",
+	"imap.expunge.before",
+	"imap.expunge.sent",
+	"imap.expunge.after",
+	"imap.logout.before",
+	"imap.logout.sent",
+	"imap.logout.after",
+
+	// Mails in the hands of the spool: not yet, and durable but not yet known to the
+	// poll.
+	"take.before",
+	"take.after",
+
+	// A mail whose routes are decided and not recorded, and recorded.
+	"route.before",
+	"route.after",
+
+	// A mail in the hands of its sink: claimed for it, not yet, and accepted but not
+	// recorded.
+	"deliver.claimed",
 	"deliver.before",
 	"deliver.after",
 
-	// Settlements in the hands of the server: not yet, and confirmed but not
-	// recorded.
+	// The outcome of a delivery: known and not in the hands of the spool, and
+	// durable.
+	"record.before",
+	"record.after",
+
+	// Settlements in the hands of the server: not yet, confirmed but not recorded,
+	// and recorded.
 	"settle.before",
 	"settle.after",
+	"settle.recorded",
 
 	// A large mail on its way to its file beside the store.
 	"spool.stage.write",
