@@ -201,3 +201,32 @@ func TestExplainFailsWhereTheMailGoesElsewhere(t *testing.T) {
 		})
 	}
 }
+
+func TestTestsNamedInTheGuaranteesExist(t *testing.T) {
+	root := mailtest.ModuleRoot(t)
+	page, err := os.ReadFile(filepath.Join(root, "docs", "guarantees.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var source strings.Builder
+	err = filepath.WalkDir(root, func(path string, e os.DirEntry, err error) error {
+		if err == nil && strings.HasSuffix(path, "_test.go") {
+			text, readErr := os.ReadFile(path)
+			source.Write(text)
+			err = readErr
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := regexp.MustCompile("`(Test[A-Za-z0-9_]+)`").FindAllStringSubmatch(string(page), -1)
+	for _, m := range named {
+		if !strings.Contains(source.String(), "func "+m[1]+"(") {
+			t.Errorf("there is no %s", m[1])
+		}
+	}
+	if len(named) < 10 {
+		t.Errorf("only %d tests are named", len(named))
+	}
+}
