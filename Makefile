@@ -21,8 +21,8 @@ build:
 # Every test, in random order, against the real servers; then those that watch
 # processes of their own, which the race detector would only slow.
 test: deps
-	go test $(RACE) -shuffle=on -timeout 10m ./...
-	go test -shuffle=on -timeout 10m ./spool/sqlite -run 'Killed|FailedSync|PowerCut'
+	go test $(RACE) -shuffle=on -timeout 20m ./...
+	go test -shuffle=on -timeout 20m ./spool/sqlite -run 'Killed|FailedSync|PowerCut'
 
 check: test lint vuln
 
