@@ -2,7 +2,6 @@ package main_test
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -145,51 +144,6 @@ func TestKilledAtEveryStepNothingIsLost(t *testing.T) {
 			}
 			t.Logf("killed %d times", kills)
 		})
-	}
-}
-
-func TestKillsMeetEveryPhaseAndRecovery(t *testing.T) {
-	d := mailtest.StartDovecot(t)
-	d.AddUser(t, ada, password)
-	phases := map[string]int{}
-	for _, scheme := range []string{"pop3", "imap"} {
-		c := &crash{world: &world{dovecot: d}, scheme: scheme, more: []string{"after: delete"}, seed: 4e6 + uint64(len(scheme))*1e6}
-		t.Run(scheme, func(t *testing.T) {
-			c.binary = mailtest.BuildBinary(t)
-			rng := rand.New(rand.NewPCG(2, 3))
-			for _, point := range []struct{ phase, point string }{
-				{"take", "spool.take.commit.before"}, {"take", "spool.take.commit.after"}, {"deliver", "deliver.before"}, {"deliver", "deliver.after"},
-				{"record", "spool.record.commit.before"}, {"record", "spool.record.commit.after"}, {"settle", "settle.before"}, {"settle", "settle.after"},
-			} {
-				sent := c.begin(t, 40)
-				for hit := range 3 {
-					if c.kill(point.point, 1+hit*hit) {
-						phases[point.phase]++
-					}
-					c.conserved(sent, hit)
-				}
-				for range 2 { // killed again while it recovers
-					p := c.start("run")
-					time.Sleep(time.Duration(rng.IntN(300)) * time.Millisecond)
-					p.Kill()
-					phases["recovery"]++
-					c.conserved(sent, -1)
-				}
-				c.once(0)
-				if got := len(c.tokens()); got != len(sent) {
-					t.Errorf("%s: %d of %d mails arrived", point.point, got, len(sent))
-				}
-				if in := d.Count(t, ada, "INBOX"); in != 0 {
-					t.Errorf("%s: %d mails left on the server", point.point, in)
-				}
-			}
-		})
-	}
-	t.Logf("kills per phase: %v", phases)
-	for _, phase := range []string{"take", "deliver", "record", "settle", "recovery"} {
-		if phases[phase] < 3 {
-			t.Errorf("phase %s was hit %d times, want 3 at least", phase, phases[phase])
-		}
 	}
 }
 
