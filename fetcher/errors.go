@@ -3,6 +3,7 @@ package fetcher
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Radius grades a failure by how far it reaches.
@@ -49,7 +50,8 @@ func (e *Error) Error() string {
 		s += " " + e.UID
 	}
 	if e.Err != nil {
-		s += ": " + e.Err.Error()
+		// What failed below may have said already what was done.
+		s += ": " + strings.TrimPrefix(e.Err.Error(), s+": ")
 	}
 	if e.Hint != "" {
 		s += " — " + e.Hint
