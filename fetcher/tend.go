@@ -2,9 +2,12 @@ package fetcher
 
 import (
 	"context"
+	"errors"
 	"hash/fnv"
 	"math/rand/v2"
 	"time"
+
+	"github.com/postferry/postferry/spool"
 )
 
 const (
@@ -13,6 +16,9 @@ const (
 	settleGap = 2 * time.Second
 	// maxJitter bounds how much later than its schedule a mailbox is polled.
 	maxJitter = 30 * time.Second
+	// fullWait bounds the wait for room in the store: mail is to flow soon after
+	// there is some.
+	fullWait = 20 * time.Second
 )
 
 // Waits after failures, by how far the failure reaches. The last repeats. A
@@ -44,6 +50,9 @@ func (f *Fetcher) tend(ctx context.Context, m *Mailbox) {
 			recovered()
 		} else {
 			wait, changed := failures.add(r.Err)
+			if errors.Is(r.Err, spool.ErrFull) {
+				wait = min(wait, fullWait) // the server is not to be spared
+			}
 			switch {
 			case r.Lost && failures.n == 1:
 				f.log.Info("session ended, it is opened again", "mailbox", m.Name, "error", r.Err, "wait", wait.Round(time.Second))

@@ -56,17 +56,17 @@ func (c *crash) inject(i injection) (code int, said string, hits []string) {
 	return code, p.Stderr.String(), hits
 }
 
-// sound fails unless SQLite finds nothing wrong with the store.
-func (w *world) sound() {
-	w.t.Helper()
-	db, err := sql.Open("sqlite", filepath.Join(w.dir, "postferry.db"))
+// soundAt fails unless SQLite finds nothing wrong with the store.
+func soundAt(t *testing.T, path string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", path)
 	if err != nil {
-		w.t.Fatal(err)
+		t.Fatal(err)
 	}
 	defer db.Close()
 	var verdict string
 	if err := db.QueryRow("PRAGMA integrity_check").Scan(&verdict); err != nil || verdict != "ok" {
-		w.t.Errorf("PRAGMA integrity_check: %s, %v", verdict, err)
+		t.Errorf("PRAGMA integrity_check: %s, %v", verdict, err)
 	}
 }
 
@@ -210,6 +210,6 @@ func (c *crash) failing(i injection) (r failed) {
 	r.code, r.said, r.hits = c.inject(i)
 	r.left = c.dovecot.Count(t, ada, "INBOX")
 	c.end(sent, fmt.Sprintf("%s %s of %s, call %d", i.fault, i.calls, i.file, i.when))
-	c.sound()
+	soundAt(t, filepath.Join(c.dir, "postferry.db"))
 	return r
 }
