@@ -3,6 +3,7 @@ package fetcher
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"testing"
 	"testing/synctest"
@@ -152,6 +153,25 @@ func TestAFailingMailboxIsTriedLaterAndLater(t *testing.T) {
 		}
 		if n := h.logs.count("mailbox failed"); n != 1 {
 			t.Errorf("the same failure was logged %d times", n)
+		}
+	}, m)
+}
+
+func TestAFullStoreIsTriedAgainSoon(t *testing.T) {
+	s := &server{refuse: fmt.Errorf("taking a mail: %w", spool.ErrFull)}
+	m := mailbox(s)
+	m.Schedule = every(time.Second)
+	run(t, func(t *testing.T, h *house) {
+		time.Sleep(40 * time.Minute)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if len(s.opened) < 40*60/20 {
+			t.Errorf("%d tries in 40 minutes", len(s.opened))
+		}
+		for i, d := range gaps(s.opened) {
+			if d > fullWait+2*time.Second {
+				t.Errorf("try %d came after %v, want %v at most", i+2, d, fullWait)
+			}
 		}
 	}, m)
 }
