@@ -48,7 +48,7 @@ bench: deps
 # Thousands of kills and power cuts, then the suite again and again, to find
 # what fails once in a while.
 soak: deps
-	POSTFERRY_KILLS=$(KILLS) go test ./cmd/postferry -run AnyMoment -timeout 0 -v
+	POSTFERRY_KILLS=$(KILLS) go test ./cmd/postferry -run 'AnyMoment|EveryPhase' -timeout 0 -v
 	POSTFERRY_SOAK=1 go test ./cmd/postferry -run 'Disk' -timeout 0 -v
 	POSTFERRY_CUTS=$(CUTS) go test ./spool/sqlite ./cmd/postferry -run PowerCut -timeout 0 -v
 	go test $(RACE) -shuffle=on -count=$(SOAK) -timeout 0 ./...

@@ -13,6 +13,23 @@ import (
 	"github.com/postferry/postferry/internal/mailtest"
 )
 
+// What a crash leaves, and the tests that show it:
+//
+//   - during retrieval, before the take is committed: nothing is taken, and the next
+//     poll takes it: TestKilledOnceAtEachNamedStepNothingIsLost (up to take.before),
+//     TestKilledAtEveryStepNothingIsLost (wire and take points)
+//   - after the take, before delivery: delivered from the store, not taken twice: the
+//     same two (take.after, route, deliver.claimed and deliver.before)
+//   - after a sink accepted, before the record: delivered again under the same id:
+//     the same two (deliver.after, record.before and the commit of the record)
+//   - in the middle of a fan-out: TestInAFanOutOnlyTheSinkThatHasNotAcceptedIsTriedAgain
+//   - after delivery, before or while settling: settled again: the same two (settle,
+//     pop3.dele and pop3.quit, imap.store, imap.move, imap.copy and imap.expunge)
+//   - the store is lost: TestWithTheStoreLostWhatWasNotDeliveredComesAgainUnderTheSameIDs
+//   - routes match nothing: TestMailThatNoRouteTakesIsShownAndStaysOnTheServer
+//   - at any moment, and again while it recovers: TestKillsMeetEveryPhaseAndRecovery,
+//     TestKilledAtAnyMomentOfADrainNothingIsLostAndNothingDeletedTooEarly
+
 // passed are the points that `run --once` comes by, with the phase each is in.
 // Those of the commands of the operator are passed in package sqlite's tests.
 var passed = []struct{ phase, point string }{
@@ -91,6 +108,17 @@ func (c *crash) end(sent map[string][32]byte, what string) {
 	}
 	if in := c.dovecot.Count(c.t, ada, "INBOX"); in != 0 {
 		c.t.Errorf("%s: %d mails left in INBOX", what, in)
+	}
+	if c.left != "" {
+		found := map[string]bool{}
+		for _, raw := range c.dovecot.Stored(c.t, ada, c.left) {
+			found[mailtest.Token(raw)] = true
+		}
+		for token := range sent {
+			if !found[token] {
+				c.t.Errorf("%s: %s is not in %s", what, token, c.left)
+			}
+		}
 	}
 	if extra := c.receiver.Count() - len(sent); extra > inFlight {
 		c.t.Errorf("%s: %d duplicates, at most %d were in flight", what, extra, inFlight)
