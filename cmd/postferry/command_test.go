@@ -91,6 +91,9 @@ func TestParsePrintsOneDocumentPerFileInOrder(t *testing.T) {
 			}
 		})
 	}
+	if code, out, stderr := program(t, dir, "Subject: four\r\n\r\n", nil, "parse", "/dev/stdin"); code != 0 || !slices.Equal(subjects(out), []string{"four"}) {
+		t.Errorf("a pipe: exit code %d, %s: %s", code, out, stderr)
+	}
 	if code, out, _ := program(t, dir, "", nil, "parse", "--format", "raw", "a.eml"); code != 0 || out != "Subject: one\r\n\r\nfirst\r\n" {
 		t.Errorf("raw: exit code %d, %q", code, out)
 	}

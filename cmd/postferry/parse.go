@@ -20,7 +20,7 @@ import (
 	"github.com/postferry/postferry/spool"
 )
 
-// maxStdin is the largest mail read from standard input, in octets.
+// maxStdin is the largest mail read from standard input or a pipe, in octets.
 const maxStdin = 256 << 20
 
 // parseFlags are the flags of parse.
@@ -163,22 +163,19 @@ func renderAlone(r payload.Renderer, m *parser.Message, octets *spool.Octets) (*
 	})
 }
 
-// readMail opens a mail: a file where it lies, standard input in memory.
+// readMail opens a mail: a file where it lies, standard input or a pipe in
+// memory.
 func (c *cli) readMail(name string) (*spool.Octets, error) {
 	if name == "-" {
-		var b bytes.Buffer
-		n, err := b.ReadFrom(io.LimitReader(c.in, maxStdin+1))
-		switch {
-		case err != nil:
-			return nil, fmt.Errorf("reading standard input: %w", err)
-		case n > maxStdin:
-			return nil, fmt.Errorf("standard input is larger than %d MiB; give the mail as a file", maxStdin>>20)
-		}
-		return spool.NewOctets(slices.Clip(b.Bytes())), nil
+		return readStream(c.in, "standard input")
 	}
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, fmt.Errorf("reading the mail: %w", err)
+	}
+	if info, err := f.Stat(); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		defer f.Close()
+		return readStream(f, name)
 	}
 	hash := sha256.New()
 	size, err := io.Copy(hash, f)
@@ -187,4 +184,17 @@ func (c *cli) readMail(name string) (*spool.Octets, error) {
 		return nil, fmt.Errorf("reading the mail: %w", err)
 	}
 	return spool.StoredOctets(size, [32]byte(hash.Sum(nil)), nil, f), nil
+}
+
+// readStream reads a mail that cannot be read twice.
+func readStream(r io.Reader, name string) (*spool.Octets, error) {
+	var b bytes.Buffer
+	n, err := b.ReadFrom(io.LimitReader(r, maxStdin+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("reading %s: %w", name, err)
+	case n > maxStdin:
+		return nil, fmt.Errorf("%s is larger than %d MiB; give the mail as a file", name, maxStdin>>20)
+	}
+	return spool.NewOctets(slices.Clip(b.Bytes())), nil
 }
