@@ -13,7 +13,7 @@ BENCH ?= ^Benchmark(Drain|Push|Idle|Retrieve|Accept)
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.7.0
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: build test check lint vuln deps bench soak fuzz
+.PHONY: build test check lint vuln deps bench soak faults fuzz
 
 build:
 	CGO_ENABLED=0 go build -trimpath -o bin/postferry ./cmd/postferry
@@ -45,9 +45,14 @@ deps:
 bench: deps
 	go test -run '^$$' -bench '$(BENCH)' -timeout 90m -p 1 ./...
 
+# Defects put into a copy of the source, one after the other: the test that each
+# names has to fail.
+faults: deps
+	go run ./internal/mailtest/faults
+
 # Thousands of kills and power cuts, then the suite again and again, to find
 # what fails once in a while.
-soak: deps
+soak: deps faults
 	POSTFERRY_KILLS=$(KILLS) go test ./cmd/postferry -run 'AnyMoment|EveryPhase' -timeout 0 -v
 	POSTFERRY_SOAK=1 go test ./cmd/postferry -run 'Disk' -timeout 0 -v
 	POSTFERRY_CUTS=$(CUTS) go test ./spool/sqlite ./cmd/postferry -run PowerCut -timeout 0 -v

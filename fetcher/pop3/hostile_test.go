@@ -254,22 +254,37 @@ func TestAnOversizedMailDoesNotBlockTheOthersForEver(t *testing.T) {
 }
 
 func TestQuitIsNotSentWhenSomethingMightBeLost(t *testing.T) {
-	s := pop3d.Start(t, nil, two...)
-	x, err := client(t, s, dial.Plain, nil).Open(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, _ := x.List(t.Context(), "INBOX", "")
 	full := errors.New("full")
-	if err := x.Retrieve(t.Context(), l.Refs, func(fetcher.Ref, io.Reader) error { return full }); !errors.Is(err, full) {
-		t.Errorf("Retrieve = %v", err)
-	}
-	if x.Settle(t.Context(), nil) == nil {
-		t.Error("a session with a lost mail was settled")
-	}
-	x.Close()
-	if slices.Contains(s.Commands(), "QUIT") {
-		t.Errorf("QUIT among %q", s.Commands())
+	for _, test := range []struct {
+		fact string
+		take func(fetcher.Ref, io.Reader) error
+	}{
+		{"the first cannot be taken", func(fetcher.Ref, io.Reader) error { return full }},
+		{"the last was read and cannot be taken", func(ref fetcher.Ref, r io.Reader) error {
+			if _, err := io.Copy(io.Discard, r); err != nil || ref.UID == "u1" {
+				return err
+			}
+			return full
+		}},
+	} {
+		t.Run(test.fact, func(t *testing.T) {
+			s := pop3d.Start(t, nil, two...)
+			x, err := client(t, s, dial.Plain, nil).Open(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			l, _ := x.List(t.Context(), "INBOX", "")
+			if err := x.Retrieve(t.Context(), l.Refs, test.take); !errors.Is(err, full) {
+				t.Errorf("Retrieve = %v", err)
+			}
+			if x.Settle(t.Context(), nil) == nil {
+				t.Error("a session with a lost mail was settled")
+			}
+			x.Close()
+			if slices.Contains(s.Commands(), "QUIT") {
+				t.Errorf("QUIT among %q", s.Commands())
+			}
+		})
 	}
 }
 
