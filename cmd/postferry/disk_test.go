@@ -199,6 +199,9 @@ func (c *crash) failing(i injection) (r failed) {
 	t.Helper()
 	sent := c.begin(t, 0)
 	c.world.t = t
+	// Where the write that failed was to the receiver, the next run is to try again.
+	c.write("mailboxes:\n" + c.box("inbox", c.scheme, ada, append(c.more, "insecure: true")...) + "\nsinks:\n" +
+		c.sink("app", c.receiver.URL, "retry: {delays: [1s], every: 1s, for: 1h}"))
 	if !i.fresh {
 		c.once(0)
 	}
