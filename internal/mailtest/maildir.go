@@ -113,12 +113,16 @@ func (d *Dovecot) Count(t testing.TB, user, folder string) int {
 }
 
 // Stored is every mail of a folder, in the order of UIDs, octet for octet what
-// IMAP's BODY[] gives: Dovecot replaces NUL, which IMAP cannot carry, by 0x80.
+// IMAP's BODY[] gives: Dovecot replaces NUL, which IMAP cannot carry, by 0x80. A
+// mail that is removed meanwhile may be left out: a session whose client was
+// killed goes on for a moment.
 func (d *Dovecot) Stored(t testing.TB, user, folder string) [][]byte {
 	t.Helper()
 	var mails [][]byte
 	for _, f := range d.files(t, user, folder) {
-		mails = append(mails, d.read(t, user, folder, f.path))
+		if raw, there := d.read(t, user, folder, f.path); there {
+			mails = append(mails, raw)
+		}
 	}
 	return mails
 }
@@ -139,7 +143,9 @@ func (d *Dovecot) Flags(t testing.TB, user, folder string) map[[sha256.Size]byte
 			}
 		}
 		slices.Sort(set)
-		flags[sha256.Sum256(d.read(t, user, folder, f.path))] = set
+		if raw, there := d.read(t, user, folder, f.path); there {
+			flags[sha256.Sum256(raw)] = set
+		}
 	}
 	return flags
 }
@@ -239,23 +245,25 @@ func uidList(t testing.TB, path string) map[string]uint64 {
 	return uids
 }
 
-// read gives the octets as IMAP serves them. A file renamed meanwhile, because
-// its flags changed, is looked for under its new name.
-func (d *Dovecot) read(t testing.TB, user, folder, path string) []byte {
+// read gives the octets as IMAP serves them, and whether the mail is still there.
+// A file renamed meanwhile, because its flags changed, is looked for under its new
+// name.
+func (d *Dovecot) read(t testing.TB, user, folder, path string) ([]byte, bool) {
 	t.Helper()
 	raw, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	for errors.Is(err, fs.ErrNotExist) {
 		key, _, _ := strings.Cut(filepath.Base(path), ":")
-		for _, f := range d.files(t, user, folder) {
-			if f.key == key {
-				raw, err = os.ReadFile(f.path)
-			}
+		files := d.files(t, user, folder)
+		i := slices.IndexFunc(files, func(f mailFile) bool { return f.key == key })
+		if i < 0 {
+			return nil, false
 		}
+		raw, err = os.ReadFile(files[i].path)
 	}
 	if err != nil {
 		t.Fatalf("read a mail of %s of %s: %v", folder, user, err)
 	}
-	return bytes.ReplaceAll(CRLF(raw), []byte{0}, []byte{0x80})
+	return bytes.ReplaceAll(CRLF(raw), []byte{0}, []byte{0x80}), true
 }
 
 // CRLF turns every bare LF into CRLF; without one, raw itself is returned.
