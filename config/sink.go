@@ -12,8 +12,8 @@ import (
 type Sink struct {
 	Name        string
 	Type        string `config:"type,required" doc:"the kind of destination"`
-	Format      string `config:"format" doc:"how a message is written: native, raw, cloudevents, postmark, mailgun, sendgrid, cloudmailin, rails or template"`
-	Attachments string `config:"attachments" enum:"auto,inline,metadata,none,multipart,store" doc:"how attachments are sent: auto (inline up to 1 MiB in all, else a link or left out), inline, metadata, none, multipart or store"`
+	Format      string `config:"format" doc:"how a message is written: native (the event of docs/payload.md) or raw (the mail itself)"`
+	Attachments string `config:"attachments" enum:"auto,inline,metadata,none,multipart,store" doc:"how attachments are sent: auto (inline up to 1 MiB in all, the rest described), inline, metadata or none; multipart and store are kept for later"`
 	Concurrency int    `config:"concurrency" doc:"deliveries under way at once, at most"`
 	Rate        Rate   `config:"rate" doc:"deliveries begun per time, as in 10/s or 100/1m; without it, no limit"`
 	Retry       Retry  `config:"retry" doc:"when a failed delivery is tried again"`
