@@ -19,6 +19,12 @@ var builtins = map[string]bool{
 	"date": true, "duration": true, "timezone": true,
 }
 
+// ofLists are those of them that go over their first argument.
+var ofLists = map[string]bool{
+	"all": true, "none": true, "any": true, "one": true, "filter": true, "map": true, "count": true, "sum": true, "find": true,
+	"findIndex": true, "findLast": true, "findLastIndex": true, "first": true, "last": true, "len": true,
+}
+
 // makesText are those of them whose result is a new text.
 var makesText = map[string]bool{"lower": true, "upper": true, "trim": true, "trimPrefix": true, "trimSuffix": true}
 

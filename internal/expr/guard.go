@@ -75,7 +75,7 @@ func (c *compiling) member(n *ast.MemberNode) ast.Node {
 // a loop, and objects within such objects.
 func (c *compiling) isPresent(n ast.Node) bool {
 	if c.roots[n] {
-		return true
+		return n.Type().Kind() != reflect.Interface
 	}
 	switch n := n.(type) {
 	case *ast.PointerNode:
@@ -93,9 +93,12 @@ func (c *compiling) binary(n *ast.BinaryNode, raw bool) ast.Node {
 	free := n.Operator == "??" || (n.Operator == "==" || n.Operator == "!=") && (leftNil || rightNil)
 	n.Left, n.Right = c.guard(n.Left, free), c.guard(n.Right, free)
 	switch n.Operator {
+	case "contains", "startsWith", "endsWith":
+		n.Left, n.Right = c.certain("$text", n.Left), c.certain("$text", n.Right)
 	case "??":
 		return c.present(n, raw)
 	case "matches":
+		n.Left = c.certain("$text", n.Left)
 		n.Left = c.internal(n.Left, "$scan", stringType, n.Left)
 	case "+":
 		if t := n.Type(); t.Kind() == reflect.String || t.Kind() == reflect.Interface {
@@ -126,6 +129,15 @@ func (c *compiling) builtin(n *ast.BuiltinNode) ast.Node {
 	for i, a := range n.Arguments {
 		n.Arguments[i] = c.guard(a, false)
 	}
+	if len(n.Arguments) > 0 {
+		switch absent := "$list"; {
+		case makesText[n.Name], n.Name == "split":
+			absent = "$text"
+			fallthrough
+		case ofLists[n.Name]:
+			n.Arguments[0] = c.certain(absent, n.Arguments[0])
+		}
+	}
 	switch {
 	case makesText[n.Name], n.Name == "split":
 		return c.internal(n, "$made", n.Type(), n)
@@ -143,6 +155,19 @@ func (c *compiling) builtin(n *ast.BuiltinNode) ast.Node {
 		return c.internal(n, "$at", element, list, at)
 	}
 	return n
+}
+
+// certain puts the empty text or list in the place of a value of which only
+// the evaluation knows what it is, where it is absent.
+func (c *compiling) certain(internal string, n ast.Node) ast.Node {
+	t := typeOf(n)
+	if !c.names.open || t == nil || t.Kind() != reflect.Interface {
+		return n
+	}
+	if internal == "$text" {
+		t = stringType
+	}
+	return c.internal(n, internal, t, n)
 }
 
 // present puts the empty value of its kind in the place of one that may be

@@ -19,6 +19,7 @@ type names struct {
 	fields    map[reflect.Type]map[string]string // of every struct in it
 	all       map[string]string                  // of all structs together
 	words     *strings.Replacer                  // Go types in messages to words
+	open      bool                               // a variable has fields that only its value knows: a map, or any
 }
 
 func newNames[E any]() *names {
@@ -27,12 +28,16 @@ func newNames[E any]() *names {
 	if env.Kind() != reflect.Struct {
 		panic(fmt.Sprintf("expr: the environment %s is not a struct", env))
 	}
-	n.add(env)
-	n.variables, n.types = n.fields[env], map[string]reflect.Type{}
-	delete(n.fields, env)
-	for name, field := range n.variables {
-		f, _ := env.FieldByName(field)
-		n.types[name] = deref(f.Type)
+	n.variables, n.types = map[string]string{}, map[string]reflect.Type{}
+	for i := range env.NumField() {
+		f := env.Field(i)
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if !f.IsExported() || name == "" || name == "-" {
+			continue
+		}
+		n.variables[name], n.types[name] = f.Name, deref(f.Type)
+		n.open = n.open || f.Type.Kind() == reflect.Map || f.Type.Kind() == reflect.Interface
+		n.add(f.Type)
 	}
 	n.words = n.replacer()
 	return n
@@ -86,7 +91,7 @@ func (n *names) replacer() *strings.Replacer {
 	for _, t := range types {
 		pairs = append(pairs, t[0], t[1])
 	}
-	pairs = append(pairs, "[]string", "list", "[]interface {}", "list", "*string", "text", "string", "text",
+	pairs = append(pairs, "map[string]string", "object", "[]string", "list", "[]interface {}", "list", "*string", "text", "string", "text",
 		"*time.Time", "time", "time.Time", "time", "*uint32", "number", "uint32", "number", "int64", "number", "float64", "number", "int", "number")
 	return strings.NewReplacer(pairs...)
 }

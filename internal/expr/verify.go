@@ -38,6 +38,7 @@ func (v verifier) field(n *ast.MemberNode, name string) {
 	case known && fields[name] == "":
 		v.c.fail(n, "%q is not a field here%s", name, nearest(name, keysOf(fields)))
 	case known:
+	case v.c.names.open && (base.Kind() == reflect.Map || base.Kind() == reflect.Interface):
 	case base.Kind() == reflect.Slice:
 		v.c.fail(n, "%q is asked of a list; ask its elements, as in any(list, .%s == …), or one of them, as in list[0].%s", name, name, name)
 	case v.c.names.all[name] == "":

@@ -24,7 +24,7 @@ func (s *Sink) Preview(d *sinks.Delivery) (sinks.Request, error) {
 		return sinks.Request{}, err
 	}
 	defer body.Release()
-	header, err := s.requestHeader(d.ID, body)
+	header, _, err := s.request(d.ID, body)
 	if err != nil {
 		return sinks.Request{}, fmt.Errorf("reading the mail: %w", err)
 	}
@@ -84,13 +84,21 @@ func (s *Sink) checkTCP(ctx context.Context, host, port string) []sinks.Finding 
 	if err != nil {
 		return []sinks.Finding{{Step: "DNS", Said: s.clean(err), Fix: "check the host in the sink's url, and this machine's name server"}}
 	}
-	found := sinks.Finding{Step: "DNS", OK: true, Said: fmt.Sprintf("%s has %d addresses, the first is %s", host, len(addresses), addresses[0])}
+	found := sinks.Finding{Step: "DNS", OK: true, Said: fmt.Sprintf("%s has %s", host, listed(addresses))}
 	conn, err := s.transport.DialContext(ctx, "tcp", net.JoinHostPort(host, port))
 	if err != nil {
 		return []sinks.Finding{found, {Step: "TCP", Said: s.clean(err), Fix: "check that the receiver runs, and the port in the sink's url"}}
 	}
 	defer conn.Close()
 	return []sinks.Finding{found, {Step: "TCP", OK: true, Said: "connected to " + conn.RemoteAddr().String()}}
+}
+
+// listed names the first of a host's addresses, and how many there are.
+func listed(addresses []string) string {
+	if len(addresses) == 1 {
+		return "one address, " + addresses[0]
+	}
+	return fmt.Sprintf("%d addresses, the first is %s", len(addresses), addresses[0])
 }
 
 func (s *Sink) checkTLS(ctx context.Context) sinks.Finding {

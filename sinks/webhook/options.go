@@ -27,6 +27,10 @@ type Options struct {
 	Bearer   secret.Secret            `config:"bearer" doc:"Bearer token (RFC 6750)."`
 	TLS      config.TLS               `config:"tls" doc:"Whom to trust, and the client's certificate."`
 	Proxy    string                   `config:"proxy" doc:"URL of an HTTP, HTTPS or SOCKS5 proxy, or env for HTTP_PROXY, HTTPS_PROXY and NO_PROXY. None unless set."`
+	Compress string                   `config:"compress" enum:"none,gzip" doc:"gzip: the body is sent with Content-Encoding: gzip. The signature is of the octets as sent."`
+
+	SuccessWhen string `config:"success_when,raw" doc:"An expression that tells which answers are a yes, instead of 2xx: body.ok == true. It knows status, headers, header(name), text, and body, which is the answer's JSON (see docs/webhook.md)."`
+	FailWhen    string `config:"fail_when,raw" doc:"An expression that tells which answers are a no even if they are 2xx: body.error != nil."`
 }
 
 // Basic is a user and password for basic authentication.
@@ -44,7 +48,7 @@ const DefaultTimeout = 15 * time.Second
 // own are the header fields postferry sets itself.
 var own = map[string]bool{
 	"Webhook-Id": true, "Webhook-Timestamp": true, "Webhook-Signature": true,
-	"Content-Length": true, "Transfer-Encoding": true, "Host": true, "Connection": true, "Trailer": true,
+	"Content-Length": true, "Content-Encoding": true, "Transfer-Encoding": true, "Host": true, "Connection": true, "Trailer": true,
 }
 
 // target reads the URL and takes the user and password out of it.
@@ -129,6 +133,16 @@ func (o *Options) authorization() string {
 	r.Header = http.Header{}
 	r.SetBasicAuth(o.Basic.Username, o.Basic.Password.Reveal())
 	return r.Header.Get("Authorization")
+}
+
+func (o *Options) compression() (bool, error) {
+	switch o.Compress {
+	case "", "none":
+		return false, nil
+	case "gzip":
+		return true, nil
+	}
+	return false, fmt.Errorf("compress %q is not none or gzip", o.Compress)
 }
 
 func (o *Options) method() (string, error) {

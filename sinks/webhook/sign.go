@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/postferry/postferry/internal/secret"
-	"github.com/postferry/postferry/sinks/payload"
 )
 
 // The header fields of Standard Webhooks 1.0.
@@ -63,7 +62,7 @@ func newSigner(secrets []secret.Secret) (signer, error) {
 // sign makes the values of webhook-timestamp and webhook-signature; the latter
 // is a space-separated list, "" without keys. What is signed is
 // id.timestamp.body.
-func (s signer) sign(id string, now time.Time, body *payload.Body) (timestamp, signature string, err error) {
+func (s signer) sign(id string, now time.Time, body content) (timestamp, signature string, err error) {
 	timestamp = strconv.FormatInt(now.Unix(), 10)
 	if len(s.keys) == 0 {
 		return timestamp, "", nil

@@ -12,7 +12,8 @@
 //	everything else, and the network       tried again as the schedule says
 //
 // A redirect is not followed: it could carry mail to a place nobody configured.
-// Retry-After is heeded between a second and a day. Of the other 4xx (409, 411,
+// success_when and fail_when of the sink may see it otherwise. Retry-After, and
+// retry_after in an answer's JSON, are heeded between a second and a day. Of the other 4xx (409, 411,
 // 414, 417, 423, 424, 428, 431, 451 …) none says whose fault it is, so they are
 // temporary, like every status without a rule of its own.
 package webhook
@@ -35,15 +36,20 @@ import (
 
 // Sink posts to one URL. It implements sinks.Sink, Previewer and Checker.
 type Sink struct {
-	name      string
-	method    string
-	url       *url.URL // without user
-	host      string   // how messages name the destination: never the path, which may be a secret
-	header    http.Header
-	timeout   time.Duration
-	signer    signer
-	render    payload.Renderer
-	redact    redactor
+	name    string
+	method  string
+	url     *url.URL // without user
+	host    string   // how messages name the destination: never the path, which may be a secret
+	header  http.Header
+	timeout time.Duration
+	signer  signer
+	render  payload.Renderer
+	redact  redactor
+	gzip    bool
+
+	successWhen, failWhen *condition
+	looks                 bool // at the answer's body
+
 	transport *http.Transport
 	clock     clock.Clock
 }
@@ -74,6 +80,16 @@ func New(name string, o Options, r payload.Renderer, e sinks.Env) (*Sink, error)
 		return nil, err
 	}
 	if s.transport, err = o.transport(s.url.Hostname(), e.Concurrency); err != nil {
+		return nil, err
+	}
+	if s.successWhen, err = newCondition("success_when", o.SuccessWhen); err != nil {
+		return nil, err
+	}
+	if s.failWhen, err = newCondition("fail_when", o.FailWhen); err != nil {
+		return nil, err
+	}
+	s.looks = s.successWhen != nil || s.failWhen != nil
+	if s.gzip, err = o.compression(); err != nil {
 		return nil, err
 	}
 	s.redact = o.redactor(s.url, s.header)
@@ -122,18 +138,17 @@ func (s *Sink) Deliver(ctx context.Context, d *sinks.Delivery) (sinks.Receipt, e
 		return sinks.Receipt{}, err
 	}
 	defer body.Release()
-	size := body.Size()
-	limited, cancel := context.WithTimeout(ctx, s.timeout+time.Duration(size>>20)*time.Second)
+	limited, cancel := context.WithTimeout(ctx, s.timeout+time.Duration(body.Size()>>20)*time.Second)
 	defer cancel()
-	header, err := s.requestHeader(d.ID, body)
+	header, sent, err := s.request(d.ID, body)
 	if err != nil {
 		return sinks.Receipt{}, fmt.Errorf("reading the mail from the store: %w", err)
 	}
 	req := (&http.Request{
 		Method: s.method, URL: s.url, Host: s.url.Host, Header: header,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Body: body.Open(), ContentLength: size,
-		GetBody: func() (io.ReadCloser, error) { return body.Open(), nil },
+		Body: sent.Open(), ContentLength: sent.Size(),
+		GetBody: func() (io.ReadCloser, error) { return sent.Open(), nil },
 	}).WithContext(limited)
 	// The transport, not a Client: no redirects, no cookies.
 	resp, err := s.transport.RoundTrip(req)
@@ -141,17 +156,29 @@ func (s *Sink) Deliver(ctx context.Context, d *sinks.Delivery) (sinks.Receipt, e
 		return sinks.Receipt{}, s.failed(ctx, err)
 	}
 	defer resp.Body.Close()
-	return s.judge(resp, s.readAnswer(resp))
+	return s.judge(s.readAnswer(resp))
 }
 
-// requestHeader is the header of one attempt.
-func (s *Sink) requestHeader(id string, body *payload.Body) (http.Header, error) {
-	timestamp, signature, err := s.signer.sign(id, s.clock.Now(), body)
+// request is the header of one attempt, and what it carries: that is what is
+// signed, so that a receiver needs to decompress only what is known to be ours.
+func (s *Sink) request(id string, body *payload.Body) (http.Header, content, error) {
+	sent := content(body)
+	if s.gzip {
+		c, err := compress(body)
+		if err != nil {
+			return nil, nil, err
+		}
+		sent = c
+	}
+	timestamp, signature, err := s.signer.sign(id, s.clock.Now(), sent)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	h := make(http.Header, len(s.header)+len(body.Header)+4)
 	h["Content-Type"] = []string{body.ContentType}
+	if s.gzip {
+		h["Content-Encoding"] = []string{"gzip"}
+	}
 	for name, values := range body.Header {
 		h[name] = values
 	}
@@ -163,7 +190,7 @@ func (s *Sink) requestHeader(id string, body *payload.Body) (http.Header, error)
 	if signature != "" {
 		h[headerSignature] = []string{signature}
 	}
-	return h, nil
+	return h, sent, nil
 }
 
 // Format implements fmt.Formatter: under every verb a Sink is its name and host,

@@ -1,0 +1,104 @@
+package webhook
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/postferry/postferry/internal/dial"
+	"github.com/postferry/postferry/sinks"
+)
+
+// judge turns an answer into the sink's verdict (see the package comment). A
+// status it does not know is temporary: nothing is lost by trying again.
+func (s *Sink) judge(a *answer) (sinks.Receipt, error) {
+	detail := strconv.Itoa(a.status)
+	success, why := s.success(a)
+	if success {
+		return sinks.Receipt{Detail: detail, Answer: a.shown}, nil
+	}
+	said := strings.TrimSpace(detail + " " + http.StatusText(a.status))
+	if why != "" {
+		why = ", and " + dial.Printable(s.redact.Replace(why))
+	}
+	err := error(&sinks.AttemptError{Detail: detail, Answer: a.shown, Err: fmt.Errorf("%s answered %s%s%s", s.host, said, why, hint(a.status))})
+	switch blames(a.status) {
+	case theSink:
+		err = sinks.SinkFault(err)
+	case theMail:
+		err = sinks.MailFault(err)
+	}
+	if a.status == http.StatusGone {
+		return sinks.Receipt{}, sinks.RetryAfter(maxWait, err)
+	}
+	if wait, ok := retryAfter(a.header.Get("Retry-After"), s.clock.Now()); ok {
+		return sinks.Receipt{}, sinks.RetryAfter(wait, err)
+	}
+	if wait, ok := retryIn(a.json()); ok {
+		return sinks.Receipt{}, sinks.RetryAfter(wait, err)
+	}
+	return sinks.Receipt{}, err
+}
+
+// success tells whether the answer is a yes, and what the sink's conditions said
+// where they made it a no. An answer of which they cannot be told is no yes.
+func (s *Sink) success(a *answer) (yes bool, why string) {
+	yes = a.status >= 200 && a.status <= 299
+	if s.failWhen != nil {
+		if fails, why := s.failWhen.holds(a, true); fails {
+			return false, why
+		}
+	}
+	if s.successWhen == nil {
+		return yes, ""
+	}
+	holds, why := s.successWhen.holds(a, false)
+	if holds {
+		return true, ""
+	}
+	return false, why
+}
+
+// blame is whose fault a status says it is.
+type blame int
+
+const (
+	nobody blame = iota
+	theSink
+	theMail
+)
+
+func blames(status int) blame {
+	switch status {
+	case http.StatusUnauthorized, http.StatusPaymentRequired, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed,
+		http.StatusProxyAuthRequired, http.StatusMisdirectedRequest, http.StatusGone:
+		return theSink
+	case http.StatusBadRequest, http.StatusNotAcceptable, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType,
+		http.StatusUnprocessableEntity:
+		return theMail
+	}
+	return nobody
+}
+
+// hint is what the operator can change, where the status tells.
+func hint(code int) string {
+	switch code {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return " — check the sink's secret, basic, bearer or headers"
+	case http.StatusNotFound, http.StatusMisdirectedRequest:
+		return " — check the sink's url"
+	case http.StatusMethodNotAllowed:
+		return " — check the sink's url and method"
+	case http.StatusProxyAuthRequired:
+		return " — check the sink's proxy"
+	case http.StatusGone:
+		return " — the receiver wants no more mail at this url: change the sink's url or remove the sink"
+	case http.StatusRequestEntityTooLarge:
+		return " — the receiver takes no mail of this size: raise its limit, or send less with attachments: metadata"
+	}
+	if code >= 300 && code <= 399 {
+		return " — redirects are not followed: set the sink's url to where it leads"
+	}
+	return ""
+}
