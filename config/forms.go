@@ -5,12 +5,12 @@ import (
 	"reflect"
 )
 
-// Kinds are the configuration structs of the kinds of mailboxes and sinks there
-// are, for the schema and the reference.
+// Kinds are the configuration structs of the kinds of mailboxes and sinks and of
+// the formats there are, for the schema and the reference.
 type Kinds struct {
 	Mailboxes map[string]any // by protocol: "imap" stands for imap:// and imaps://
 	Sinks     map[string]any // by type
-	Formats   []string       // of a sink; nil: any word
+	Formats   map[string]any // of a sink, by name; nil: any word
 }
 
 // form is how a value of a type is written when it is written as text.

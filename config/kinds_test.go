@@ -43,6 +43,17 @@ type webhookKeys struct {
 
 func (k *webhookKeys) SetDefaults() { k.Timeout, k.Port = 15*time.Second, 443 }
 
+// Keys that formats add.
+
+type eventKeys struct {
+	Mode string `config:"mode" enum:"structured,binary" doc:"where the attributes are"`
+}
+
+type bodyKeys struct {
+	Body string        `config:"body,raw,required" doc:"the text"`
+	Key  secret.Secret `config:"key" doc:"signs it"`
+}
+
 type fileKeys struct {
 	Path string `config:"path,path" doc:"one line of JSON for each mail"`
 	Dir  string `config:"dir,path"`
@@ -51,7 +62,7 @@ type fileKeys struct {
 var kinds = config.Kinds{
 	Mailboxes: map[string]any{"imap": imapKeys{}, "pop3": pop3Keys{}},
 	Sinks:     map[string]any{"webhook": webhookKeys{}, "file": fileKeys{}},
-	Formats:   []string{"native", "raw", "cloudevents", "template"},
+	Formats:   map[string]any{"native": struct{}{}, "raw": struct{}{}, "cloudevents": eventKeys{}, "template": bodyKeys{}},
 }
 
 // read is a configuration with what the kinds made of their sections.
@@ -94,6 +105,14 @@ func load(paths []string, o config.Options) (read, error) {
 		case "":
 		default:
 			errs = append(errs, s.Section.OneOf("type", s.Type, []string{"file", "webhook"}))
+		}
+	}
+	for _, s := range cfg.Sinks {
+		switch s.Format {
+		case "cloudevents":
+			errs = append(errs, s.Section.Decode(&eventKeys{}))
+		case "template":
+			errs = append(errs, s.Section.Decode(&bodyKeys{}))
 		}
 	}
 	errs = append(errs, cfg.Finish())

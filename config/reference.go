@@ -35,6 +35,12 @@ func Reference(k Kinds) []byte {
 		r.heading(fmt.Sprintf("### Only with `type: %s`", name))
 		r.table(structOf(k.Sinks[name]))
 	}
+	for _, name := range slices.Sorted(maps.Keys(k.Formats)) {
+		if t := structOf(k.Formats[name]); len(fieldsOf(t)) > 0 {
+			r.heading(fmt.Sprintf("### Only with `format: %s`", name))
+			r.table(t)
+		}
+	}
 	return []byte(r.String())
 }
 

@@ -35,6 +35,8 @@ func TestReferenceHasEveryKeyWithTypeDefaultAndMeaning(t *testing.T) {
 		"| `factor` | number |  |  |",
 		"| `strict` | true or false |  |  |",
 		"### Only with `server: pop3s://…` or `pop3://…`\n\nNo keys of its own.\n",
+		"### Only with `format: cloudevents`\n\n| key | type | default | meaning |\n|---|---|---|---|\n| `mode` | `structured`, `binary` |  | where the attributes are |\n",
+		"### Only with `format: template`\n",
 	} {
 		if !strings.Contains(page, row) {
 			t.Errorf("no row %s", row)

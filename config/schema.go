@@ -71,7 +71,7 @@ func (k Kinds) mailboxes(defs, properties object) {
 	properties["defaults"] = orEmpty(object{"description": "keys of mailboxes, for every mailbox that does not have them itself", "allOf": []any{ref("mailbox")}})
 }
 
-// sinks lets type choose the keys.
+// sinks lets type choose the keys, and format those of its own.
 func (k Kinds) sinks(defs, properties object) {
 	types := slices.Sorted(maps.Keys(k.Sinks))
 	var rules []any
@@ -79,10 +79,7 @@ func (k Kinds) sinks(defs, properties object) {
 		own := structOf(k.Sinks[name])
 		one := fieldsSchema(fieldsOf(reflect.TypeFor[Sink]()), defaultsOf(reflect.TypeFor[Sink]()))
 		extend(one, fieldsSchema(fieldsOf(own), defaultsOf(own)))
-		if format := one["properties"].(object)["format"].(object); k.Formats != nil {
-			format["anyOf"] = []any{object{"enum": words(k.Formats)}, object{"type": "null"}, reference}
-			delete(format, "type")
-		}
+		k.formats(defs, one)
 		defs["sink."+name] = one
 		rules = append(rules, choose("type", object{"const": name}, "sink."+name))
 	}

@@ -113,6 +113,7 @@ sinks:
 		{"times, sizes and rates", "version: 1\nretain: 0\nquota: 2 gib\nsinks:\n  a: {type: file, path: x, rate: 1 / 1m30s, retry: none}\n  b: {type: webhook, url: x, timeout: 1d2h3.5s}\n"},
 		{"a size in octets", "version: 1\nquota: 5000000\n"},
 		{"an empty password beside another", "version: 1\nmailboxes:\n  m: {server: pop3s://a.example.com, username: u, password: , password_command: [echo, 1], deliver: [app]}\n" + app},
+		{"keys of formats", "version: 1\nsinks:\n  a: {type: file, path: x, format: cloudevents, mode: binary}\n  b: {type: webhook, url: x, format: template, body: t, key: k}\n  c: {type: file, path: x, format: cloudevents, mode: }\n"},
 		{"x-keys", "version: 1\nx-a: [1, {b: 2}]\nx-: 1\n"},
 	} {
 		if _, err := load([]string{filepath.Join(write(t, map[string]string{"a.yaml": c.text, "pw": "p"}), "a.yaml")}, o); err != nil {

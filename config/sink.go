@@ -12,7 +12,7 @@ import (
 type Sink struct {
 	Name        string
 	Type        string `config:"type,required" doc:"the kind of destination"`
-	Format      string `config:"format" doc:"how a message is written: native (the event of docs/payload.md) or raw (the mail itself)"`
+	Format      string `config:"format" doc:"how a message is written: native (the event of docs/payload.md), raw (the mail itself), or one of docs/formats"`
 	Attachments string `config:"attachments" enum:"auto,inline,metadata,none,multipart,store" doc:"how attachments are sent: auto (inline up to 1 MiB in all, the rest described), inline, metadata or none; multipart and store are kept for later"`
 	Concurrency int    `config:"concurrency" doc:"deliveries under way at once, at most"`
 	Rate        Rate   `config:"rate" doc:"deliveries begun per time, as in 10/s or 100/1m; without it, no limit"`

@@ -101,6 +101,11 @@ func TestConfigurationsInDocumentsLoad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	formats, err := filepath.Glob(filepath.Join(root, "docs", "formats", "*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	docs = append(docs, formats...)
 	loaded := 0
 	for _, doc := range append(docs, filepath.Join(root, "README.md")) {
 		text, err := os.ReadFile(doc)

@@ -33,9 +33,9 @@ type mailboxKind struct {
 	read func(*config.Mailbox) (opener, error)
 }
 
-// kinds are the keys that the kinds add, for the schema and the reference.
+// kinds are the keys that the kinds and the formats add, for the schema and the reference.
 func kinds() config.Kinds {
-	k := config.Kinds{Mailboxes: map[string]any{}, Sinks: map[string]any{}, Formats: payload.Formats()}
+	k := config.Kinds{Mailboxes: map[string]any{}, Sinks: map[string]any{}, Formats: payload.Settings()}
 	for _, m := range mailboxKinds {
 		k.Mailboxes[m.name] = m.keys
 	}

@@ -10,6 +10,7 @@ import (
 	"iter"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -37,7 +38,8 @@ func (c *cli) parseCommand() *cobra.Command {
 		Short: "Show mails as the JSON that sinks get, offline",
 		Long: `Parse reads mails from files (- is standard input) and prints for each, in
 order, one line: data.message of the native event, or the body in another
-format. The raw format gives the exact octets of the mail. A file that cannot
+format with nothing set for it. A format that is not JSON gives the exact octets
+of the body, raw those of the mail. A file that cannot
 be read is named on standard error, the others are printed, and the exit code
 is 65. No mail is refused: what had to be mended in it stands in "problems".`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -49,7 +51,7 @@ is 65. No mail is refused: what had to be mended in it stands in "problems".`,
 		RunE: func(_ *cobra.Command, args []string) error { return c.parse(f, args) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.format, "format", "native", "how a mail is written; native or raw")
+	flags.StringVar(&f.format, "format", "native", "how a mail is written: "+strings.Join(payload.Formats(), ", "))
 	flags.StringVar(&f.attachments, "attachments", "inline", "contents of attachments: inline, auto, metadata or none")
 	flags.StringVar(&f.filesFrom, "files-from", "", "read the names of files from `FILE`, one a line; - is standard input")
 	return cmd
@@ -143,7 +145,7 @@ func (c *cli) parseOne(out io.Writer, r payload.Renderer, name string) error {
 	if _, err := io.Copy(out, rd); err != nil {
 		return fmt.Errorf("%w: %w", errOutput, err)
 	}
-	if body.ContentType != "application/json" {
+	if !r.IsJSON() {
 		return nil
 	}
 	if _, err := out.Write([]byte{'\n'}); err != nil {

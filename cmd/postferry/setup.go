@@ -128,15 +128,24 @@ func (s *setup) sink(k *config.Sink) error {
 			continue
 		}
 		make, err := kind.read(k)
-		format, formatErr := payload.Lookup(k.Format)
-		if formatErr != nil {
-			formatErr = k.Section.OneOf("format", k.Format, payload.Formats())
-		}
-		r := payload.Renderer{Format: format, Options: payload.Options{Attachments: payload.Attachments(k.Attachments)}}
+		r, formatErr := renderer(k)
 		s.sinks = append(s.sinks, sinkSetup{k, make, r})
-		return errors.Join(err, formatErr, k.Section.Error("attachments", r.Options.Validate()))
+		return errors.Join(err, formatErr)
 	}
 	return k.Section.OneOf("type", k.Type, names)
+}
+
+// renderer reads what the sink's format adds.
+func renderer(k *config.Sink) (payload.Renderer, error) {
+	format, err := payload.Lookup(k.Format)
+	if err != nil {
+		return payload.Renderer{}, k.Section.OneOf("format", k.Format, payload.Formats())
+	}
+	if err := k.Section.Decode(format); err != nil {
+		return payload.Renderer{}, err
+	}
+	r := payload.Renderer{Format: format, Options: payload.Options{Attachments: payload.Attachments(k.Attachments)}}
+	return r, k.Section.Error("attachments", r.Validate())
 }
 
 // mailbox makes the fetcher's view of a mailbox.

@@ -80,7 +80,7 @@ func (s *dir) plan(d *sinks.Delivery) (name string, write func(io.Writer) error,
 		return "", nil, sinks.Permanent(fmt.Errorf("delivery id %q cannot be a file name", d.ID))
 	}
 	if !s.attachments {
-		return d.ID + extension(s.render.ContentType()), func(w io.Writer) error { return s.writeBody(w, d) }, nil
+		return d.ID + extension(s.render), func(w io.Writer) error { return s.writeBody(w, d) }, nil
 	}
 	a := attachment(d)
 	if a == nil {
@@ -107,11 +107,11 @@ func suffix(safeName string) string {
 	return "-" + name
 }
 
-func extension(contentType string) string {
-	switch contentType {
-	case "application/json":
+func extension(r payload.Renderer) string {
+	switch {
+	case r.IsJSON():
 		return ".json"
-	case "message/rfc822":
+	case r.ContentType() == "message/rfc822":
 		return ".eml"
 	}
 	return ".body"

@@ -50,14 +50,17 @@ func New(_ string, o Options, r payload.Renderer, e sinks.Env) (sinks.Sink, erro
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
+	if r.NeedsHeader() && o.Each != "attachment" {
+		return nil, errors.New("this format has a part of each event in header fields, which a file does not have: use mode: structured")
+	}
 	switch {
 	case o.Dir != "" && e.Inert:
 		return &dir{render: r, path: o.Dir, attachments: o.Each == "attachment"}, nil
 	case o.Dir != "":
 		return newDir(o.Dir, o.Each == "attachment", r)
 	}
-	if t := r.ContentType(); t != "application/json" {
-		return nil, fmt.Errorf("path holds lines of JSON, which this format is not (%s): use dir", t)
+	if !r.IsJSON() {
+		return nil, fmt.Errorf("path holds lines of JSON, which this format is not (%s): use dir", r.ContentType())
 	}
 	switch {
 	case o.Path == "-":

@@ -114,6 +114,11 @@ func deliver(t testing.TB, s sinks.Sink, d *sinks.Delivery) sinks.Receipt {
 	return r
 }
 
+// headed is a format that says a part of it in header fields.
+type headed struct{ payload.Format }
+
+func (headed) NeedsHeader() bool { return true }
+
 func TestOptionsThatCannotBeMeantAreRefused(t *testing.T) {
 	raw, err := payload.NewRenderer("raw", payload.Options{})
 	must(t, err)
@@ -128,6 +133,7 @@ func TestOptionsThatCannotBeMeantAreRefused(t *testing.T) {
 		{"each with path", Options{Path: "a", Each: "message"}, payload.Renderer{}, "each needs dir"},
 		{"another each", Options{Dir: "a", Each: "part"}, payload.Renderer{}, "not message or attachment"},
 		{"lines of something else", Options{Path: filepath.Join(t.TempDir(), "a")}, raw, "use dir"},
+		{"a format that needs header fields", Options{Dir: t.TempDir()}, payload.Renderer{Format: headed{}}, "header fields"},
 		{"a directory that cannot be made", Options{Dir: "/dev/null/x"}, payload.Renderer{}, "making the directory"},
 		{"a file that cannot be made", Options{Path: "/dev/null/x"}, payload.Renderer{}, "opening the file"},
 	} {

@@ -28,7 +28,7 @@ func (native) Render(d *sinks.Delivery, o Options) (*Body, error) {
 	t = appendOrigin(t, &d.Origin)
 	t = append(t, `,"message":`...)
 	*b.text = t
-	if err := b.appendMessage(d.Message, d.Part, o); err != nil {
+	if err := b.appendMessage(d, o); err != nil {
 		b.Release()
 		return nil, err
 	}
@@ -40,7 +40,7 @@ func (native) Render(d *sinks.Delivery, o Options) (*Body, error) {
 // not taken from a mailbox.
 func Message(m *parser.Message, o Options) (*Body, error) {
 	b := newBody("application/json")
-	if err := b.appendMessage(m, "", o); err != nil {
+	if err := b.appendMessage(&sinks.Delivery{Message: m}, o); err != nil {
 		b.Release()
 		return nil, err
 	}
@@ -58,15 +58,20 @@ func appendOrigin(b []byte, o *sinks.Origin) []byte {
 	return append(b, '}')
 }
 
-// appendMessage appends the message object. With part, the attachments are that
-// one alone.
-func (body *Body) appendMessage(m *parser.Message, part string, o Options) error {
-	b := appendHead(*body.text, m)
-	*body.text = append(b, `,"attachments":`...)
-	if err := body.appendAttachments(m.Attachments, part, o); err != nil {
-		return err
+// appendMessage appends the message object.
+func (body *Body) appendMessage(d *sinks.Delivery, o Options) error {
+	*body.text = append(appendHead(*body.text, d.Message), `,"attachments":[`...)
+	first := true
+	for a := range o.place(d, false) {
+		if !first {
+			*body.text = append(*body.text, ',')
+		}
+		first = false
+		if err := body.appendAttachment(a); err != nil {
+			return fmt.Errorf("reading attachment %s of the mail: %w", a.PartID, err)
+		}
 	}
-	*body.text = appendTail(*body.text, m)
+	*body.text = appendTail(append(*body.text, ']'), d.Message)
 	return nil
 }
 
@@ -125,41 +130,7 @@ func appendTail(b []byte, m *parser.Message) []byte {
 	return append(b, '}')
 }
 
-// appendAttachments appends the list of attachments, or of the one that part names.
-func (body *Body) appendAttachments(list []parser.Attachment, part string, o Options) error {
-	*body.text = append(*body.text, '[')
-	left, first := o.InlineLimit, true
-	if left == 0 {
-		left = DefaultInlineLimit
-	}
-	for i := range list {
-		a := &list[i]
-		if o.Attachments == None || part != "" && a.PartID != part {
-			continue
-		}
-		if !first {
-			*body.text = append(*body.text, ',')
-		}
-		first = false
-		omitted := ""
-		switch {
-		case o.Attachments == Metadata:
-			omitted = "attachments are sent as metadata"
-		case o.Attachments == Inline:
-		case a.Size > left:
-			omitted = "too large to be sent inline"
-		default:
-			left -= a.Size
-		}
-		if err := body.appendAttachment(a, omitted); err != nil {
-			return fmt.Errorf("reading attachment %s of the mail: %w", a.PartID, err)
-		}
-	}
-	*body.text = append(*body.text, ']')
-	return nil
-}
-
-func (body *Body) appendAttachment(a *parser.Attachment, omitted string) error {
+func (body *Body) appendAttachment(a placed) error {
 	b := appendString(append(*body.text, `{"partId":`...), a.PartID)
 	b = appendStringOrNull(append(b, `,"name":`...), a.Name)
 	b = appendString(append(b, `,"safeName":`...), a.SafeName)
@@ -169,13 +140,13 @@ func (body *Body) appendAttachment(a *parser.Attachment, omitted string) error {
 	b = appendStringOrNull(append(b, `,"disposition":`...), a.Disposition)
 	b = appendStringOrNull(append(b, `,"cid":`...), a.CID)
 	b = appendString(append(b, `,"sha256":`...), a.SHA256)
-	if omitted != "" {
-		b = appendString(append(b, `,"encoding":null,"content":null,"url":null,"omitted":`...), omitted)
+	if a.omitted != "" {
+		b = appendString(append(b, `,"encoding":null,"content":null,"url":null,"omitted":`...), a.omitted)
 		*body.text = append(b, '}')
 		return nil
 	}
 	*body.text = append(b, `,"encoding":"base64","content":`...)
-	if err := body.appendContent(a); err != nil {
+	if err := body.appendContent(a.Attachment); err != nil {
 		return err
 	}
 	*body.text = append(*body.text, `,"url":null,"omitted":null}`...)

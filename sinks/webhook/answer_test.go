@@ -11,6 +11,7 @@ import (
 	"github.com/postferry/postferry/internal/mailtest"
 	"github.com/postferry/postferry/internal/secret"
 	"github.com/postferry/postferry/sinks"
+	"github.com/postferry/postferry/sinks/payload"
 )
 
 type verdict string
@@ -127,6 +128,30 @@ func TestRetryAfterIsHeededWithinBounds(t *testing.T) {
 	} {
 		if got, ok := retryAfter(c.value, now); got != c.want || ok != c.ok {
 			t.Errorf("%q is %s, %v", c.value, got, ok)
+		}
+	}
+}
+
+// vendor is a format whose receivers end a delivery with 403.
+type vendor struct{ payload.Format }
+
+func (vendor) Stops(status int) bool { return status == http.StatusForbidden }
+
+func TestAStatusThatEndsADeliveryInTheFormatMakesADeadLetter(t *testing.T) {
+	native, err := payload.Lookup("native")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := mailtest.NewReceiver(t)
+	s, err := New("app", Options{URL: r.URL}, payload.Renderer{Format: vendor{native}}, sinks.Env{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	for code, ends := range map[int]bool{403: true, 401: false, 422: false, 500: false} {
+		r.Answer(func(*mailtest.Request) mailtest.Answer { return mailtest.Answer{Status: code} })
+		if _, err := deliver(t, s); err == nil || sinks.IsPermanent(err) != ends {
+			t.Errorf("%d: %v", code, err)
 		}
 	}
 }

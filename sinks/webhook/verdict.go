@@ -23,6 +23,9 @@ func (s *Sink) judge(a *answer) (sinks.Receipt, error) {
 		why = ", and " + dial.Printable(s.redact.Replace(why))
 	}
 	err := error(&sinks.AttemptError{Detail: detail, Answer: a.shown, Err: fmt.Errorf("%s answered %s%s%s", s.host, said, why, hint(a.status))})
+	if s.render.Stops(a.status) {
+		return sinks.Receipt{}, sinks.Permanent(err)
+	}
 	switch blames(a.status) {
 	case theSink:
 		err = sinks.SinkFault(err)

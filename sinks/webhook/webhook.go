@@ -11,6 +11,9 @@
 //	410                                    the sink is held and looked at once a day
 //	everything else, and the network       tried again as the schedule says
 //
+// A format whose vendor lets a status end a delivery (payload.Stopper) decides
+// first: such an answer makes a dead letter at once.
+//
 // A redirect is not followed: it could carry mail to a place nobody configured.
 // success_when and fail_when of the sink may see it otherwise. Retry-After, and
 // retry_after in an answer's JSON, are heeded between a second and a day. Of the other 4xx (409, 411,
@@ -58,6 +61,9 @@ type Sink struct {
 // hold no secret.
 func New(name string, o Options, r payload.Renderer, e sinks.Env) (*Sink, error) {
 	e = e.WithDefaults()
+	if r.Clock == nil {
+		r.Clock = e.Clock
+	}
 	s := &Sink{name: name, timeout: o.Timeout, render: r, clock: e.Clock}
 	if s.timeout == 0 {
 		s.timeout = DefaultTimeout
