@@ -38,6 +38,15 @@ func NewHider(secrets ...secret.Secret) *Hider {
 	return h
 }
 
+// and is a Hider that finds further secrets too.
+func (h *Hider) and(secrets []secret.Secret) *Hider {
+	all := NewHider(secrets...)
+	all.secrets = append(all.secrets, h.secrets...)
+	all.folded = append(all.folded, h.folded...)
+	all.exact = append(all.exact, h.exact...)
+	return all
+}
+
 func (h *Hider) learn(s string) {
 	h.secrets = append(h.secrets, strings.ToLower(s))
 	for _, form := range []string{

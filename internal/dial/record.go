@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/postferry/postferry/internal/secret"
@@ -15,6 +16,7 @@ import (
 // The steps by which a session on a mail server begins. Where the connection is
 // upgraded in band, the greeting comes before TLS.
 const (
+	StepToken        = "token" // OAuth 2.0 alone, before all others
 	StepDNS          = "DNS"
 	StepTCP          = "TCP"
 	StepTLS          = "TLS"
@@ -52,7 +54,7 @@ type Line struct {
 // All methods may be called on a nil Record, which notes nothing, and by several
 // goroutines at once.
 type Record struct {
-	hide *Hider
+	hide atomic.Pointer[Hider]
 
 	mu      sync.Mutex
 	began   time.Time
@@ -68,7 +70,19 @@ type Record struct {
 // NewRecord begins a record of a session in which these secrets may be sent.
 func NewRecord(secrets ...secret.Secret) *Record {
 	now := time.Now()
-	return &Record{hide: NewHider(secrets...), began: now, started: now}
+	r := &Record{began: now, started: now}
+	r.hide.Store(NewHider(secrets...))
+	return r
+}
+
+// Hide adds secrets that become known while the record is kept.
+func (r *Record) Hide(secrets ...secret.Secret) {
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.hide.Store(r.hide.Load().and(secrets))
 }
 
 type recordKey struct{}
@@ -199,7 +213,7 @@ func (r *Record) Clean(text string) string {
 	if r == nil {
 		return Printable(text)
 	}
-	return Printable(r.hide.Clean(text))
+	return Printable(r.hide.Load().Clean(text))
 }
 
 // Steps ends the step under way and gives all of them.

@@ -65,7 +65,7 @@ func (r *Record) hear(line []byte) {
 // shown is a line as it may be shown.
 func (r *Record) shown(line []byte) string {
 	text := string(bytes.TrimRight(line, "\r\n"))
-	if r.hide.Holds(text) {
+	if r.hide.Load().Holds(text) {
 		return Hidden
 	}
 	return Printable(text)

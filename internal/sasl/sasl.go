@@ -4,15 +4,22 @@
 //
 //   - with a token: OAUTHBEARER (RFC 7628), then XOAUTH2 (Google, Microsoft);
 //   - with a password on an encrypted connection: PLAIN (RFC 4616), LOGIN,
-//     CRAM-MD5 (RFC 2195);
+//     CRAM-MD5 (RFC 2195). TLS protects all three alike, and servers that keep
+//     passwords as hashes cannot serve the last;
 //   - with a password in clear text: CRAM-MD5 first, since it does not show the
-//     password to who listens.
+//     password to who listens;
+//   - with a client certificate alone: EXTERNAL (RFC 4422 appendix A).
 //
-// The exchanges are those of emersion/go-sasl; what it lacks (XOAUTH2,
-// CRAM-MD5) is here. The protocol package carries the challenges.
+// Credentials.Only narrows that to one mechanism. Whether anything may be sent in
+// clear text at all is decided before, by the connection (`insecure`).
+//
+// The exchanges are those of emersion/go-sasl, with what it lacks (XOAUTH2,
+// CRAM-MD5) and what it is too strict in (LOGIN, OAUTHBEARER) beside them. The
+// protocol package carries the challenges.
 package sasl
 
 import (
+	"context"
 	"slices"
 	"strings"
 
@@ -25,26 +32,53 @@ import (
 const (
 	Plain       = sasl.Plain
 	Login       = sasl.Login
+	External    = sasl.External
 	OAuthBearer = sasl.OAuthBearer
 	CramMD5     = "CRAM-MD5"
 	XOAuth2     = "XOAUTH2"
 )
 
-// Credentials are what one account signs in with: a password, or an OAuth 2.0
-// access token, which wins where both are set.
+// Credentials are what one account signs in with: an OAuth 2.0 access token, a
+// password, or the certificate TLS has shown, of which the first that is set
+// counts.
 type Credentials struct {
-	Username string
-	Password secret.Secret
-	Token    secret.Secret
-	Host     string // of the server, for OAUTHBEARER's "host" field
-	Port     int    // and "port"; 0 leaves it out
+	Username    string // for EXTERNAL the identity to act as; may be empty there
+	Password    secret.Secret
+	Token       secret.Secret
+	Certificate bool   // TLS shows a client certificate
+	Only        string // the one mechanism the operator wants, in any letter case; "" is the best there is
+	Host        string // of the server, for OAUTHBEARER's "host" field
+	Port        int    // and "port"; 0 leaves it out
+}
+
+// TokenSource gives OAuth 2.0 access tokens. It is safe for concurrent use, and
+// its errors hold no secret.
+type TokenSource interface {
+	// Token gives a token that is good for a while.
+	Token(ctx context.Context) (secret.Secret, error)
+	// Renew gives a token in place of one that a server has refused. It fails when
+	// there is none to be had that is any newer.
+	Renew(ctx context.Context, refused secret.Secret) (secret.Secret, error)
 }
 
 // Preference lists the mechanisms that fit the credentials, best first.
 func (c Credentials) Preference(encrypted bool) []string {
+	all := c.fitting(encrypted)
+	if c.Only == "" {
+		return all
+	}
+	if strings.EqualFold(c.Only, External) && c.Certificate && encrypted {
+		return []string{External} // a password beside the certificate is for others
+	}
+	return slices.DeleteFunc(all, func(m string) bool { return !strings.EqualFold(m, c.Only) })
+}
+
+func (c Credentials) fitting(encrypted bool) []string {
 	switch {
 	case !c.Token.IsZero():
 		return []string{OAuthBearer, XOAuth2}
+	case c.Password.IsZero() && c.Certificate && encrypted:
+		return []string{External}
 	case encrypted:
 		return []string{Plain, Login, CramMD5}
 	default:
@@ -71,15 +105,15 @@ func (c Credentials) Client(mechanism string) sasl.Client {
 	case Plain:
 		return sasl.NewPlainClient("", c.Username, c.Password.Reveal())
 	case Login:
-		return sasl.NewLoginClient(c.Username, c.Password.Reveal())
+		return &login{username: c.Username, password: c.Password}
 	case CramMD5:
 		return &cramMD5{c.Username, c.Password}
+	case External:
+		return sasl.NewExternalClient(c.Username)
 	case XOAuth2:
 		return &xoauth2{c.Username, c.Token}
 	case OAuthBearer:
-		return sasl.NewOAuthBearerClient(&sasl.OAuthBearerOptions{
-			Username: c.Username, Token: c.Token.Reveal(), Host: c.Host, Port: c.Port,
-		})
+		return &oauthBearer{c}
 	}
 	return nil
 }

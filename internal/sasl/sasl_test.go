@@ -46,9 +46,55 @@ func TestOAuthBearerSendsHostPortAndToken(t *testing.T) {
 	}
 }
 
+// RFC 7628 section 3.2.3 has the client end a refused exchange with %x01, and RFC
+// 5801 section 4 has commas and equals signs in names written =2C and =3D.
+func TestOAuthBearerEndsARefusedExchangeAndEscapesTheName(t *testing.T) {
+	c := sasl.Credentials{Username: "a=b,c", Token: secret.New("t")}.Client("OAUTHBEARER")
+	if _, ir, err := c.Start(); string(ir) != "n,a=a=3Db=2Cc,\x01auth=Bearer t\x01\x01" || err != nil {
+		t.Errorf("Start() = %q, %v", ir, err)
+	}
+	if got, err := c.Next([]byte(`{"status":"invalid_token"}`)); string(got) != "\x01" || err != nil {
+		t.Errorf("Next(error document) = %q, %v, want %%x01", got, err)
+	}
+	if _, err := c.Next(nil); err == nil {
+		t.Error("Next() answers an empty challenge")
+	}
+}
+
+// The challenges are those of Dovecot, Microsoft Exchange and Courier.
+func TestLoginAnswersHoweverItIsAsked(t *testing.T) {
+	for _, asked := range [][2]string{{"Username:", "Password:"}, {"User Name\x00", "Password\x00"}, {"", ""}} {
+		c := sasl.Credentials{Username: "u", Password: secret.New("p")}.Client("LOGIN")
+		if mech, ir, err := c.Start(); mech != "LOGIN" || ir != nil || err != nil {
+			t.Fatalf("Start() = %q, %q, %v", mech, ir, err)
+		}
+		name, err1 := c.Next([]byte(asked[0]))
+		password, err2 := c.Next([]byte(asked[1]))
+		if string(name) != "u" || string(password) != "p" || err1 != nil || err2 != nil {
+			t.Errorf("%q are answered by %q and %q, %v, %v", asked, name, password, err1, err2)
+		}
+		if _, err := c.Next(nil); err == nil {
+			t.Error("a third challenge is answered")
+		}
+	}
+}
+
+// RFC 4422 appendix A: the identity to act as, which may be empty.
+func TestExternalSendsTheIdentity(t *testing.T) {
+	mech, ir, err := sasl.Credentials{Username: "ada@example.com"}.Client("EXTERNAL").Start()
+	if mech != "EXTERNAL" || string(ir) != "ada@example.com" || err != nil {
+		t.Errorf("Start() = %q, %q, %v", mech, ir, err)
+	}
+}
+
 func TestChooseTakesTheBestOfferedMechanism(t *testing.T) {
 	password := sasl.Credentials{Username: "u", Password: secret.New("p")}
 	token := sasl.Credentials{Username: "u", Token: secret.New("t"), Password: secret.New("p")}
+	certificate := sasl.Credentials{Username: "u", Certificate: true}
+	with := func(c sasl.Credentials, only string, certificate bool) sasl.Credentials {
+		c.Only, c.Certificate = only, certificate
+		return c
+	}
 	for _, c := range []struct {
 		fact      string
 		offered   []string
@@ -64,6 +110,16 @@ func TestChooseTakesTheBestOfferedMechanism(t *testing.T) {
 		{"a token prefers the standard", []string{"XOAUTH2", "OAUTHBEARER"}, token, true, "OAUTHBEARER"},
 		{"a token over XOAUTH2", []string{"PLAIN", "XOAUTH2"}, token, true, "XOAUTH2"},
 		{"nothing fits", []string{"GSSAPI"}, password, true, ""},
+		{"a certificate alone is EXTERNAL", []string{"PLAIN", "EXTERNAL"}, certificate, true, "EXTERNAL"},
+		{"a certificate that the server does not ask for", []string{"PLAIN"}, certificate, true, ""},
+		{"no certificate without TLS", []string{"EXTERNAL"}, certificate, false, ""},
+		{"a password beside a certificate is the password", []string{"EXTERNAL", "PLAIN"}, with(password, "", true), true, "PLAIN"},
+		{"unless EXTERNAL is wanted", []string{"EXTERNAL", "PLAIN"}, with(password, "external", true), true, "EXTERNAL"},
+		{"EXTERNAL is wanted and there is no certificate", []string{"EXTERNAL", "PLAIN"}, with(password, "external", false), true, ""},
+		{"the wanted one before a better one", []string{"PLAIN", "CRAM-MD5"}, with(password, "cram-md5", false), true, "CRAM-MD5"},
+		{"the wanted one is not offered", []string{"PLAIN"}, with(password, "cram-md5", false), true, ""},
+		{"the wanted one takes no tokens", []string{"PLAIN", "XOAUTH2"}, with(token, "plain", false), true, ""},
+		{"one kind of token before another", []string{"OAUTHBEARER", "XOAUTH2"}, with(token, "xoauth2", false), true, "XOAUTH2"},
 	} {
 		client, got := sasl.Choose(c.offered, c.creds, c.encrypted)
 		if got != c.want || (client == nil) != (c.want == "") {
