@@ -63,7 +63,10 @@ func (f *Fetcher) tend(ctx context.Context, m *Mailbox) {
 				next, again = at, true
 			}
 		}
-		f.idle(ctx, m, next, again, r.Err == nil && r.Unsettled == 0)
+		// A full store keeps mail from being taken; the server is well, and what
+		// is settled makes room.
+		well := r.Err == nil || errors.Is(r.Err, spool.ErrFull)
+		f.idle(ctx, m, next, again, well && r.Unsettled == 0)
 	}
 }
 
