@@ -8,6 +8,8 @@ FUZZTIME ?= 30s
 SOAK ?= 20
 KILLS ?= 500
 CUTS ?= 5000
+# The tests that kill, cut off and watch processes of their own.
+PROOF = Killed|KillsMeet|FailedSync|PowerCut|Disk|NoDeletion
 # Which benchmarks; BENCH=. is every one, and takes the better part of an hour.
 BENCH ?= ^Benchmark(Drain|Push|Idle|Retrieve|Accept)
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.7.0
@@ -22,7 +24,7 @@ build:
 # processes of their own, which the race detector would only slow.
 test: deps
 	go test $(RACE) -shuffle=on -timeout 20m ./...
-	go test -shuffle=on -timeout 20m ./spool/sqlite -run 'Killed|FailedSync|PowerCut'
+	go test -shuffle=on -timeout 20m ./spool/sqlite ./cmd/postferry -run '$(PROOF)'
 
 check: test lint vuln
 
@@ -54,7 +56,7 @@ faults: deps
 # what fails once in a while.
 soak: deps faults
 	POSTFERRY_KILLS=$(KILLS) go test ./cmd/postferry -run 'AnyMoment|EveryPhase' -timeout 0 -v
-	POSTFERRY_SOAK=1 go test ./cmd/postferry -run 'Disk' -timeout 0 -v
+	POSTFERRY_SOAK=1 go test ./cmd/postferry -run 'Disk|EveryStep' -timeout 0 -v
 	POSTFERRY_CUTS=$(CUTS) go test ./spool/sqlite ./cmd/postferry -run PowerCut -timeout 0 -v
 	go test $(RACE) -shuffle=on -count=$(SOAK) -timeout 0 ./...
 

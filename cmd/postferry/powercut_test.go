@@ -1,3 +1,8 @@
+//go:build !race
+
+// Processes of their own are killed, cut or recorded here: the race detector would
+// see nothing of them, and slow what watches them.
+
 package main_test
 
 import (
