@@ -1,8 +1,7 @@
 package parser
 
 import (
-	"bytes"
-	"encoding/base64"
+	"encoding/binary"
 	"io"
 )
 
@@ -11,13 +10,12 @@ import (
 // padding may be missing or stand in the middle.
 type base64Decoder struct {
 	src     io.Reader
-	size    int    // of the buffers, a multiple of four
-	buf     []byte // read, then stripped of line ends
-	carry   int    // letters at the beginning of buf that make no group of four yet
+	direct  *span // src, where it shows its octets without copying them
+	size    int   // of buf
+	buf     []byte
 	decoded []byte
 	out     []byte // decoded and not read
 	letters lettersDecoder
-	padded  bool // the last group decoded the quick way had padding
 	err     error
 }
 
@@ -41,59 +39,117 @@ func (d *base64Decoder) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// fill decodes the next chunk: the quick way if it is what it should be, else
-// letter by letter.
+// next returns octets that are good until it is called again.
+func (d *base64Decoder) next() ([]byte, error) {
+	for len(d.out) == 0 {
+		if d.err != nil {
+			return nil, d.err
+		}
+		d.fill()
+	}
+	out := d.out
+	d.out = nil
+	return out, nil
+}
+
+// fill decodes the next chunk.
 func (d *base64Decoder) fill() {
-	if d.buf == nil {
-		d.buf = make([]byte, d.size)
-		d.decoded = make([]byte, 0, d.size)
-	}
-	n, err := d.src.Read(d.buf[d.carry:])
-	d.err = err
-	letters := stripLineEnds(d.buf[:d.carry+n], d.carry)
-	whole := len(letters) / 4 * 4
-	if !d.padded && d.letters.idle() {
-		if m, err := strictBase64.Decode(d.decoded[:cap(d.decoded)], letters[:whole]); err == nil {
-			d.out = d.decoded[:m]
-			d.padded = whole > 0 && letters[whole-1] == '='
-			d.carry = copy(d.buf, letters[whole:])
-			if d.err != nil && d.carry > 0 {
-				d.out = d.letters.end(d.letters.append(d.out, d.buf[:d.carry]))
-			}
-			return
+	var text []byte
+	if d.direct != nil {
+		text, d.err = d.direct.next(base64Chunk)
+	} else {
+		if d.buf == nil {
+			d.buf = make([]byte, d.size)
 		}
+		n := 0
+		n, d.err = d.src.Read(d.buf)
+		text = d.buf[:n]
 	}
-	if d.padded {
-		d.letters.done, d.padded = true, false
-	}
-	d.out = d.letters.append(d.decoded[:0], letters)
-	d.carry = 0
+	d.decoded = d.letters.appendQuick(d.decoded[:0], text)
 	if d.err != nil {
-		d.out = d.letters.end(d.out)
+		d.decoded = d.letters.end(d.decoded)
+	}
+	d.out = d.decoded
+}
+
+// appendQuick is append, quick where the text is what it should be: whole groups
+// of four letters, and line ends anywhere between letters.
+func (d *lettersDecoder) appendQuick(out, text []byte) []byte {
+	if room := len(text)/4*3 + 16; cap(out)-len(out) < room { // the last eight octets are written at once
+		out = append(make([]byte, 0, len(out)+room), out...)
+	}
+	for len(text) > 0 {
+		if d.idle() {
+			n, read := decodeGroups(out[len(out):cap(out)], text)
+			out, text = out[:len(out)+n], text[read:]
+		}
+		slow := min(len(text), 80) // to the end of a line, most likely
+		out, text = d.append(out, text[:slow]), text[slow:]
+	}
+	return out
+}
+
+// decodeGroups decodes groups of four letters up to the first that is none. There
+// must be room in out for three octets for each group, and eight more.
+func decodeGroups(out, text []byte) (n, read int) {
+	i := 0
+	for {
+		for ; len(text)-i >= 8 && len(out)-n >= 8; i, n = i+8, n+6 {
+			s := text[i : i+8 : i+8]
+			hi := base64Group[0][s[0]] | base64Group[1][s[1]] | base64Group[2][s[2]] | base64Group[3][s[3]]
+			lo := base64Group[0][s[4]] | base64Group[1][s[5]] | base64Group[2][s[6]] | base64Group[3][s[7]]
+			if (hi|lo)&notGroup != 0 {
+				break
+			}
+			binary.BigEndian.PutUint64(out[n:n+8:n+8], uint64(hi)<<40|uint64(lo)<<16)
+		}
+		if len(text)-i >= 4 {
+			s := text[i : i+4 : i+4]
+			if v := base64Group[0][s[0]] | base64Group[1][s[1]] | base64Group[2][s[2]] | base64Group[3][s[3]]; v&notGroup == 0 {
+				out[n], out[n+1], out[n+2] = byte(v>>16), byte(v>>8), byte(v)
+				i, n = i+4, n+3
+			}
+		}
+		if i < len(text) && (text[i] == '\r' || text[i] == '\n') {
+			for i < len(text) && (text[i] == '\r' || text[i] == '\n') {
+				i++
+			}
+			continue
+		}
+		// A line end between the letters of a group, or no group.
+		end, bits, letters := i, uint32(0), 0
+		for ; letters < 4 && end < len(text); end++ {
+			c := text[end]
+			if v := base64Class[c]; v < classPad {
+				bits = bits<<6 | uint32(v)
+				letters++
+			} else if c != '\r' && c != '\n' {
+				return n, i
+			}
+		}
+		if letters < 4 {
+			return n, i
+		}
+		out[n], out[n+1], out[n+2] = byte(bits>>16), byte(bits>>8), byte(bits)
+		i, n = end, n+3
 	}
 }
 
-// strictBase64 refuses what would not come out the same when encoded again.
-var strictBase64 = base64.StdEncoding.Strict()
-
-// stripLineEnds takes CR and LF out of b from i on, in place.
-func stripLineEnds(b []byte, i int) []byte {
-	out := i
-	for i < len(b) {
-		end := bytes.IndexByte(b[i:], '\n')
-		next := i + end + 1
-		if end < 0 {
-			end, next = len(b)-i, len(b)
+// base64Group has the bits of each letter at each place of a group, and notGroup
+// for every other octet.
+var base64Group = func() (t [4][256]uint32) {
+	for c, v := range base64Class {
+		for place := range t {
+			t[place][c] = notGroup
+			if v < classPad {
+				t[place][c] = uint32(v) << (18 - 6*place)
+			}
 		}
-		end += i
-		for end > i && b[end-1] == '\r' {
-			end--
-		}
-		out += copy(b[out:], b[i:end])
-		i = next
 	}
-	return b[:out]
-}
+	return t
+}()
+
+const notGroup = 1 << 31
 
 // lettersDecoder decodes base64 letter by letter.
 type lettersDecoder struct {

@@ -5,6 +5,7 @@ import (
 	"html"
 	"io"
 	"strings"
+	"unicode/utf8"
 )
 
 // bodies is which parts are the text of a mail, which its HTML, and which are
@@ -198,12 +199,56 @@ func (p *parse) text(pt *part) string {
 	if charset == "" && pt.mediaType == "text/html" {
 		charset = metaCharset(octets)
 	}
-	s := p.cleanText(p.toUTF8(octets, charset, where), where)
+	s, ok := p.plainText(octets, charset)
+	if !ok {
+		s = p.cleanText(p.toUTF8(octets, charset, where), where)
+	}
 	if len(s) > p.lim.Text { // a charset of one octet for each character grows
 		p.problemOnce(ProblemLimitText, where, "the text is longer than the limit; the rest was left out")
 		s = clip(s, p.lim.Text)
 	}
 	return s
+}
+
+// plainText is what toUTF8 and cleanText make of octets that need no repair:
+// UTF-8 labelled so, or ASCII, without NUL. They are copied once.
+func (p *parse) plainText(octets []byte, charset string) (string, bool) {
+	switch charsetName(charset) {
+	case "utf-8", "utf8":
+		if !utf8.Valid(octets) {
+			return "", false
+		}
+	case "", "us-ascii", "iso-8859-1", "iso-8859-15", "windows-1252":
+		if hasHigh(octets) {
+			return "", false
+		}
+	default:
+		return "", false
+	}
+	if bytes.IndexByte(octets, 0) >= 0 {
+		return "", false
+	}
+	octets = bytes.TrimPrefix(octets, []byte("\ufeff"))
+	if bytes.IndexByte(octets, '\r') < 0 {
+		return string(octets), true
+	}
+	lines := p.src.lent.lines[:0]
+	for len(octets) > 0 {
+		i := bytes.IndexByte(octets, '\r')
+		if i < 0 {
+			i = len(octets)
+		}
+		lines = append(lines, octets[:i]...)
+		if i == len(octets) {
+			break
+		}
+		lines = append(lines, '\n')
+		if octets = octets[i+1:]; len(octets) > 0 && octets[0] == '\n' {
+			octets = octets[1:]
+		}
+	}
+	p.src.lent.lines = lines
+	return string(lines), true
 }
 
 // cleanText makes LF of the line ends of a text, and leaves NUL out.
@@ -237,22 +282,36 @@ func without(octets []byte, files []embeddedFile) []byte {
 // content reads a part decoded, at most limit octets of it. They are good until
 // the source is read again.
 func (p *parse) content(pt *part, limit int) (octets []byte, cut bool) {
-	if n := pt.end - pt.start; pt.encoding == encIdentity && n <= int64(min(limit, windowSize)) {
+	n := pt.end - pt.start
+	lent := p.src.lent
+	if n <= min(int64(limit), windowSize) && pt.encoding <= encQP {
 		b := p.src.at(pt.start, int(n))
-		return b[:min(int(n), len(b))], false
+		b = b[:min(int(n), len(b))]
+		good := true
+		switch pt.encoding {
+		case encIdentity:
+			return b, false
+		case encBase64:
+			var d lettersDecoder
+			lent.body = d.end(d.appendQuick(lent.body[:0], b))
+			good = !d.bad
+		case encQP:
+			lent.body, good = appendQP(lent.body[:0], b)
+		}
+		if !good {
+			p.problemOnce(transferProblem(pt.encoding), partWhere(pt), "the part's transfer encoding is broken")
+		}
+		return lent.body, false
 	}
-	d := decodeFrom(&span{p.src, pt.start, pt.end}, pt.encoding, pt.end-pt.start)
-	var b bytes.Buffer
-	b.Grow(int(min(pt.end-pt.start, int64(limit))) + bytes.MinRead)
+	d := decodeFrom(&span{p.src, pt.start, pt.end}, pt.encoding, n)
+	b := bytes.NewBuffer(lent.body[:0])
+	b.Grow(int(min(n, int64(limit))) + bytes.MinRead)
 	_, _ = b.ReadFrom(io.LimitReader(d, int64(limit)+1)) // an error of the source is in src.err
+	lent.body = b.Bytes()
 	if d.mended() {
 		p.problemOnce(transferProblem(pt.encoding), partWhere(pt), "the part's transfer encoding is broken")
 	}
-	if b.Len() > limit {
-		b.Truncate(limit)
-		cut = true
-	}
-	return b.Bytes(), cut
+	return lent.body[:min(len(lent.body), limit)], len(lent.body) > limit
 }
 
 // span reads octets of the mail.
@@ -272,6 +331,20 @@ func (s *span) Read(p []byte) (int, error) {
 	n := copy(p, b[:min(int64(len(b)), s.end-s.off)])
 	s.off += int64(n)
 	return n, nil
+}
+
+// next returns up to n octets, which are good until the source is read again.
+func (s *span) next(n int) ([]byte, error) {
+	if s.off >= s.end {
+		return nil, io.EOF
+	}
+	b := s.src.at(s.off, 1)
+	b = b[:min(int64(len(b)), s.end-s.off, int64(n))]
+	if len(b) == 0 {
+		return nil, io.EOF
+	}
+	s.off += int64(len(b))
+	return b, nil
 }
 
 // optional is nil for "".

@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"sync"
 )
 
 // attachments describes what is not shown: parts, the files in a winmail.dat,
@@ -47,23 +46,34 @@ func (p *parse) attachedCharset(pt *part) *string {
 	return optional(validUTF8(strings.ToLower(pt.params.get("charset"))))
 }
 
-// copyBuffers lends what attachments pass through on their way to the hash.
-var copyBuffers = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}
-
 // attach measures and hashes an attachment, and lists it.
 func (p *parse) attach(raw rawPart, a Attachment) {
 	where := "part " + a.PartID
-	d := raw.decodeFrom(&span{p.src, raw.off, raw.off + raw.n})
+	d, lent := raw.decodeFrom(&span{p.src, raw.off, raw.off + raw.n}), p.src.lent
 	hash := sha256.New()
-	lent := copyBuffers.Get().(*[]byte)
-	defer copyBuffers.Put(lent)
-	buf := *lent
-	for {
-		n, err := d.Read(buf)
-		hash.Write(buf[:n])
-		a.Size += int64(n)
-		if err != nil {
-			break // an error of the source is in src.err
+	if b, ok := d.(*base64Decoder); ok {
+		b.decoded = lent.chunk
+		for {
+			octets, err := b.next()
+			hash.Write(octets)
+			a.Size += int64(len(octets))
+			if err != nil {
+				break // an error of the source is in src.err
+			}
+		}
+		lent.chunk = b.decoded
+	} else {
+		if lent.chunk == nil {
+			lent.chunk = make([]byte, 0, base64Chunk)
+		}
+		buf := lent.chunk[:cap(lent.chunk)]
+		for {
+			n, err := d.Read(buf)
+			hash.Write(buf[:n])
+			a.Size += int64(n)
+			if err != nil {
+				break
+			}
 		}
 	}
 	a.SHA256 = hex.EncodeToString(hash.Sum(nil))

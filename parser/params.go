@@ -348,16 +348,20 @@ func appendPercentDecoded(b []byte, s string) []byte {
 	return b
 }
 
-func isHex(c byte) bool {
-	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F'
-}
+func isHex(c byte) bool { return hexValue[c] < 16 }
 
-func unhex(c byte) byte {
-	switch {
-	case c <= '9':
-		return c - '0'
-	case c <= 'F':
-		return c - 'A' + 10
+func unhex(c byte) byte { return hexValue[c] }
+
+// hexValue is what a hexadecimal digit says, and 255 for every other octet.
+var hexValue = func() (t [256]byte) {
+	for i := range t {
+		t[i] = 255
 	}
-	return c - 'a' + 10
-}
+	for i, c := range "0123456789abcdef" {
+		t[c] = byte(i)
+	}
+	for i, c := range "ABCDEF" {
+		t[c] = byte(10 + i)
+	}
+	return t
+}()

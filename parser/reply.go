@@ -18,7 +18,7 @@ func splitReply(text string) *Reply {
 		s.step()
 	}
 	s.endFresh()
-	return &Reply{Text: strings.TrimSpace(strings.Join(s.fresh, "\n")), Quoted: strings.Trim(strings.Join(s.quoted, "\n"), "\n")}
+	return &Reply{Text: strings.TrimSpace(s.fresh.of(text)), Quoted: strings.Trim(s.quoted.of(text), "\n")}
 }
 
 // maxReplyLines is how many lines are looked at one by one; the rest of a longer
@@ -28,9 +28,53 @@ const maxReplyLines = 50000
 type replySplitter struct {
 	lines  []string
 	at     int
-	fresh  []string
-	run    int // where in fresh the text since the last quote begins
-	quoted []string
+	octet  int // where the line at begins in the text
+	fresh  ranges
+	run    int // the line that begins the text since the last quote
+	runAt  int // where it begins
+	quoted ranges
+}
+
+// ranges are pieces of a text, each of whole lines without the last line end.
+type ranges [][2]int
+
+func (r *ranges) add(from, to int) {
+	if n := len(*r); n > 0 && (*r)[n-1][1]+1 == from {
+		(*r)[n-1][1] = to
+		return
+	}
+	*r = append(*r, [2]int{from, to})
+}
+
+// of joins the pieces, as lines.
+func (r ranges) of(text string) string {
+	switch len(r) {
+	case 0:
+		return ""
+	case 1:
+		return text[r[0][0]:r[0][1]]
+	}
+	n := len(r) - 1
+	for _, piece := range r {
+		n += piece[1] - piece[0]
+	}
+	var b strings.Builder
+	b.Grow(n)
+	for i, piece := range r {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		b.WriteString(text[piece[0]:piece[1]])
+	}
+	return b.String()
+}
+
+// pass goes on by n lines.
+func (s *replySplitter) pass(n int) {
+	for _, line := range s.lines[s.at : s.at+n] {
+		s.octet += len(line) + 1
+	}
+	s.at += n
 }
 
 // step takes the next lines that belong together.
@@ -38,8 +82,7 @@ func (s *replySplitter) step() {
 	line := s.lines[s.at]
 	switch {
 	case strings.TrimSpace(line) == "":
-		s.fresh = append(s.fresh, line)
-		s.at++
+		s.pass(1)
 	case isQuoted(line):
 		s.quote(1)
 	case restIsQuoted(s.lines[s.at:]):
@@ -48,8 +91,7 @@ func (s *replySplitter) step() {
 		n := attribution(s.lines[s.at:])
 		switch {
 		case n == 0:
-			s.fresh = append(s.fresh, line)
-			s.at++
+			s.pass(1)
 		case quoteFollows(s.lines[s.at+n:]):
 			for strings.TrimSpace(s.lines[s.at+n]) == "" {
 				n++
@@ -64,14 +106,23 @@ func (s *replySplitter) step() {
 // quote moves n lines to the quote.
 func (s *replySplitter) quote(n int) {
 	s.endFresh()
-	s.quoted = append(s.quoted, s.lines[s.at:s.at+n]...)
-	s.at += n
+	from := s.octet
+	s.pass(n)
+	s.quoted.add(from, s.octet-1)
+	s.run, s.runAt = s.at, s.octet
 }
 
-// endFresh takes the signature off the text that ends here.
+// endFresh takes the lines since the last quote, without the signature.
 func (s *replySplitter) endFresh() {
-	s.fresh = append(s.fresh[:s.run], withoutSignature(s.fresh[s.run:])...)
-	s.run = len(s.fresh)
+	kept := withoutSignature(s.lines[s.run:s.at])
+	end := s.runAt
+	for _, line := range kept {
+		end += len(line) + 1
+	}
+	if len(kept) > 0 {
+		s.fresh.add(s.runAt, end-1)
+	}
+	s.run, s.runAt = s.at, s.octet
 }
 
 func isQuoted(line string) bool {
@@ -134,8 +185,14 @@ func attribution(lines []string) int {
 // trimMark takes off the marks that turn the direction of text, and the stars of
 // bold text.
 func trimMark(s string) string {
+	if s != "" && standsForItself(s[0]) && standsForItself(s[len(s)-1]) {
+		return s
+	}
 	return strings.TrimFunc(s, func(r rune) bool { return r == '*' || unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) })
 }
+
+// standsForItself tells the octets trimMark leaves where they are.
+func standsForItself(c byte) bool { return c > ' ' && c < 0x7f && c != '*' }
 
 // leads are how the introductions of many programs begin.
 var leads = []string{
@@ -144,17 +201,36 @@ var leads = []string{
 	"пн", "вт", "ср", "чт", "пт", "сб", "вс", "בתאריך", "ב-", "في ", "dnia", "dana ", "u ", "dňa",
 }
 
-// leadLetters are the ASCII letters the leads begin with.
-const leadLetters = "oadelniwvpksutmzcb"
+// asciiLeads are the leads of ASCII letters by the first.
+var asciiLeads = func() (by [128][]string) {
+	for _, lead := range leads {
+		if isASCII(lead) {
+			by[lead[0]] = append(by[lead[0]], lead)
+		}
+	}
+	return by
+}()
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
 
 func hasLead(line string) bool {
 	if c := line[0]; c >= '0' && c <= '9' {
 		return true
 	}
-	if c := line[0]; c < utf8.RuneSelf && strings.IndexByte(leadLetters, c|0x20) < 0 {
-		return false
+	head := clip(line, 40)
+	if isASCII(head) {
+		return slices.ContainsFunc(asciiLeads[head[0]|0x20], func(lead string) bool {
+			return len(head) >= len(lead) && strings.EqualFold(head[:len(lead)], lead)
+		})
 	}
-	low := strings.ToLower(clip(line, 40))
+	low := strings.ToLower(head)
 	return slices.ContainsFunc(leads, func(lead string) bool { return strings.HasPrefix(low, lead) })
 }
 
@@ -189,7 +265,14 @@ func isAttribution(line string, after []string) bool {
 	return address && dated && quoteFollows(after)
 }
 
-func hasDigit(s string) bool { return strings.ContainsAny(s, "0123456789") }
+func hasDigit(s string) bool {
+	for i := range len(s) {
+		if isDigit(s[i]) {
+			return true
+		}
+	}
+	return false
+}
 
 // hasYear tells whether s has a number of four digits that may be a year.
 func hasYear(s string) bool {

@@ -66,10 +66,13 @@ func TestRepliesInHTMLAreParted(t *testing.T) {
 	}
 }
 
-func TestLeadLettersHaveTheFirstLetterOfEveryLead(t *testing.T) {
+func TestEveryLeadIsFoundInCapitalsToo(t *testing.T) {
 	for _, lead := range leads {
-		if lead[0] < 0x80 && !strings.Contains(leadLetters, lead[:1]) {
-			t.Errorf("%q is missing", lead[:1])
+		if !hasLead(lead+"1 Jan") || isASCII(lead) && !hasLead(strings.ToUpper(lead)+"1 Jan") {
+			t.Errorf("%q is not found", lead)
 		}
+	}
+	if hasLead("x 1 Jan") || hasLead("Sincerely") {
+		t.Error("found where there is none")
 	}
 }

@@ -51,14 +51,14 @@ const maxBounced = 1000
 // deliveryStatus reads a delivery status notification (RFC 3464 section 2): a
 // group of fields about the message, and one for each recipient.
 func (p *parse) deliveryStatus(pt, root *part) {
-	octets, cut := p.content(pt, min(p.lim.Nested, 1<<20))
-	if cut {
-		p.problemOnce(ProblemLimitNested, partWhere(pt), "the delivery status is larger than the limit")
-	}
 	if p.msg.Bounce == nil {
 		p.msg.Bounce = &Bounce{Recipients: []BounceRecipient{}, Original: p.returned(root)}
 	}
 	b := p.msg.Bounce
+	octets, cut := p.content(pt, min(p.lim.Nested, 1<<20))
+	if cut {
+		p.problemOnce(ProblemLimitNested, partWhere(pt), "the delivery status is larger than the limit")
+	}
 	for _, group := range fieldGroups(octets) {
 		final, _ := group.first("Final-Recipient")
 		original, _ := group.first("Original-Recipient")

@@ -3,6 +3,7 @@ package parser
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 	"testing"
 )
 
@@ -51,6 +52,21 @@ func TestDeliveryStatusIsReadAsRFC3464Shows(t *testing.T) {
 		"--b", "Content-type: message/delivery-status", "", "Reporting-MTA: mailbus; SYS30", "",
 		"Final-Recipient: unknown; nair_s", "Status: 5.0.0 (unknown permanent failure)", "Action: failed", "", "--b--")
 	wantJSON(t, "D.3", m.Bounce, `{"recipients":[{"email":"nair_s","action":"failed","status":"5.0.0","diagnostic":null}],"original":{"messageId":null,"subject":null}}`)
+}
+
+// TestADeliveryStatusIsReadWhereTheReturnedMailLiesFarBehindIt has more between
+// the two than is in memory at once, and a status in a transfer encoding.
+func TestADeliveryStatusIsReadWhereTheReturnedMailLiesFarBehindIt(t *testing.T) {
+	want := `{"recipients":[{"email":"a@example.com","action":"failed","status":"5.1.1","diagnostic":null}],"original":{"messageId":"orig@example.com","subject":null}}`
+	for _, status := range []string{
+		"Content-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; b\r\n\r\nFinal-Recipient: rfc822; a@example.com\r\nAction: failed\r\nStatus: 5.1.1\r\n",
+		"Content-Type: message/delivery-status\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\nFinal-Recipient: rfc822; a=40example.com\r\nAction: failed\r\nStatus: 5.1.1\r\n",
+	} {
+		m := read(t, "From: a@example.com", "Content-Type: multipart/report; report-type=delivery-status; boundary=b", "",
+			"--b", status, "--b", "Content-Type: image/png", "", strings.Repeat("a", 2*windowSize),
+			"--b", "Content-Type: message/rfc822", "Content-Transfer-Encoding: quoted-printable", "", "Message-ID: <orig=40example.com>", "", "gone", "--b--")
+		wantJSON(t, "status", m.Bounce, want)
+	}
 }
 
 func TestBouncesOfEximAreReadByTheirField(t *testing.T) {

@@ -17,11 +17,22 @@ import (
 //
 // No more than limit octets are made; what is beyond is left out.
 func safeHTML(s string, limit int) string {
+	if out, ok := quickHTML(s, limit); ok {
+		return out
+	}
+	return policyHTML(s, limit)
+}
+
+// policyHTML is safeHTML by the sanitiser alone.
+func policyHTML(s string, limit int) string {
 	w := limitedWriter{limit: limit}
 	w.out.Grow(min(len(s), limit) + 64)
 	_ = safePolicy().SanitizeReaderToWriter(strings.NewReader(s), &w) // it fails only where w is full
 	return w.out.String()
 }
+
+// sanitise is what the policy makes of a piece of HTML.
+func sanitise(s string) string { return policyHTML(s, 16*len(s)+1024) }
 
 // limitedWriter takes what is written as long as all of it fits. The sanitiser
 // writes whole tags, so none is cut in two.

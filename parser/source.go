@@ -17,7 +17,13 @@ type window struct {
 	octets []byte
 	text   []byte // for the header being read
 	spans  []fieldSpan
+	body   []byte // for a part that is decoded as a whole
+	lines  []byte // for its text with the line ends changed
+	chunk  []byte // for an attachment that passes through
 }
+
+// keptBuffer is how large a buffer may be that is kept for the next mail.
+const keptBuffer = 512 << 10
 
 // source shows the octets of a mail through a window that moves over them.
 type source struct {
@@ -37,6 +43,11 @@ func newSource(r io.ReaderAt, size int64) *source {
 // release gives the window back; nothing returned by at may be used after it.
 func (s *source) release() {
 	if s.lent != nil {
+		for _, b := range [...]*[]byte{&s.lent.text, &s.lent.body, &s.lent.lines, &s.lent.chunk} {
+			if cap(*b) > keptBuffer {
+				*b = nil
+			}
+		}
 		windows.Put(s.lent)
 		s.lent, s.buf = nil, nil
 	}

@@ -26,9 +26,14 @@ func (p *parse) readEncoding(raw, where string) encoding {
 	v = strings.TrimSpace(v)
 	name := v
 	switch v {
-	case "7bit", "8bit", "base64", "quoted-printable":
+	case "7bit", "8bit", "binary", "base64", "quoted-printable":
 	default:
-		name = strings.NewReplacer("-", "", "_", "", " ", "").Replace(v)
+		name = strings.Map(func(r rune) rune {
+			if r == '-' || r == '_' || r == ' ' {
+				return -1
+			}
+			return r
+		}, v)
 	}
 	switch name {
 	case "", "7bit", "8bit", "binary", "7bits", "8bits", "none", "7", "8":
@@ -99,7 +104,8 @@ func (s *skipReader) Read(p []byte) (int, error) {
 func decodeFrom(src io.Reader, e encoding, n int64) decoder {
 	switch e {
 	case encBase64:
-		return &base64Decoder{src: src, size: int(max(min(n, base64Chunk), 64)) &^ 3}
+		direct, _ := src.(*span)
+		return &base64Decoder{src: src, direct: direct, size: int(max(min(n, base64Chunk), 64))}
 	case encQP:
 		return &lineDecoder{src: lineReader(src, n), line: decodeQP}
 	case encUU:
@@ -178,33 +184,49 @@ func decodeQP(out, line []byte, whole bool) (_ []byte, ok, end bool) {
 	ok = true
 	body, ending := line, []byte(nil)
 	if whole {
-		body = bytes.TrimRight(line, "\r\n")
-		ending = line[len(body):]
-		body = bytes.TrimRight(body, " \t") // rule 3: white space at the end was added on the way
-		if len(body) > 0 && body[len(body)-1] == '=' {
-			body, ending = body[:len(body)-1], nil // rule 5: a soft line break
+		n := len(line)
+		for n > 0 && (line[n-1] == '\n' || line[n-1] == '\r') {
+			n--
+		}
+		ending = line[n:]
+		for n > 0 && (line[n-1] == ' ' || line[n-1] == '\t') { // rule 3: white space at the end was added on the way
+			n--
+		}
+		if body = line[:n]; n > 0 && line[n-1] == '=' {
+			body, ending = line[:n-1], nil // rule 5: a soft line break
 		}
 	}
-	for i := 0; i < len(body); i++ {
-		c := body[i]
-		if c != '=' {
-			j := bytes.IndexByte(body[i:], '=')
-			if j < 0 {
-				j = len(body) - i
-			}
-			out = append(out, body[i:i+j]...)
-			i += j - 1
-			continue
+	for len(body) > 0 {
+		i := bytes.IndexByte(body, '=')
+		if i < 0 {
+			out = append(out, body...)
+			break
 		}
-		if i+2 < len(body) && isHex(body[i+1]) && isHex(body[i+2]) {
-			out = append(out, unhex(body[i+1])<<4|unhex(body[i+2]))
-			i += 2
+		out = append(out, body[:i]...)
+		if body = body[i:]; len(body) > 2 && isHex(body[1]) && isHex(body[2]) {
+			out = append(out, unhex(body[1])<<4|unhex(body[2]))
+			body = body[3:]
 			continue
 		}
 		ok = false
-		out = append(out, c)
+		out, body = append(out, '='), body[1:]
 	}
 	return append(out, ending...), ok, false
+}
+
+// appendQP decodes text that is there as a whole.
+func appendQP(out, text []byte) (_ []byte, ok bool) {
+	ok = true
+	for len(text) > 0 {
+		n := bytes.IndexByte(text, '\n') + 1
+		if n == 0 {
+			n = len(text)
+		}
+		var good bool
+		out, good, _ = decodeQP(out, text[:n], true)
+		ok, text = ok && good, text[n:]
+	}
+	return out, ok
 }
 
 // transferProblem is the code of a mended transfer encoding.
