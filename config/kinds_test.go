@@ -18,10 +18,6 @@ type imapKeys struct {
 		Since  time.Duration `config:"since"`
 		Unseen bool          `config:"unseen"`
 	} `config:"search"`
-	OAuth2 struct {
-		ClientID     string        `config:"client_id"`
-		ClientSecret secret.Secret `config:"client_secret"`
-	} `config:"oauth2"`
 }
 
 func (k *imapKeys) SetDefaults() { k.Folders, k.Idle = []string{"INBOX"}, true }

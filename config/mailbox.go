@@ -15,6 +15,8 @@ type Mailbox struct {
 	Server      string        `config:"server,required" doc:"imaps:// or pop3s:// and a host; imap:// or pop3:// means STARTTLS, required; a port is optional"`
 	Username    string        `config:"username" doc:"the name to sign in with"`
 	Password    secret.Secret `config:"password" doc:"the password to sign in with"`
+	OAuth2      OAuth2        `config:"oauth2" doc:"in place of a password: how access tokens are come by"`
+	Auth        string        `config:"auth" enum:"plain,login,cram-md5,external,xoauth2,oauthbearer,apop,user" doc:"the one way to sign in; without it the best of those the server offers. apop and user (USER and PASS) are POP3's"`
 	TLS         TLS           `config:"tls" doc:"how the server's certificate is checked"`
 	Insecure    bool          `config:"insecure" doc:"true: imap:// and pop3:// in plain text, password included; said in the log each time"`
 	Schedule    string        `config:"schedule" doc:"when to look for mail: @every 1m, or five cron fields, with CRON_TZ=Zone before them if wanted"`
@@ -69,7 +71,7 @@ func (m *Mailbox) checkBackfill() error {
 }
 
 // checkSignIn wants one way to sign in. A client certificate is one (SASL
-// EXTERNAL), and what `oauth2:` holds is the kind's to read.
+// EXTERNAL).
 func (m *Mailbox) checkSignIn() []error {
 	var errs []error
 	password := ""
@@ -85,6 +87,7 @@ func (m *Mailbox) checkSignIn() []error {
 	case password == "" && !oauth2 && m.TLS.ClientCert == "":
 		errs = append(errs, At("password", errors.New("the key is required: password, password_file, password_command or oauth2")))
 	}
+	errs = append(errs, At("auth", m.checkAuth(oauth2, password != "")))
 	if m.Username == "" && m.TLS.ClientCert == "" {
 		errs = append(errs, At("username", errors.New("the key is required: the name to sign in with")))
 	}
@@ -96,6 +99,33 @@ func (m *Mailbox) checkSignIn() []error {
 		errs = append(errs, At("username", errors.New("the name has a line break or a zero octet in it")))
 	}
 	return errs
+}
+
+// checkAuth wants the credentials that the wanted way to sign in needs.
+func (m *Mailbox) checkAuth(oauth2, password bool) error {
+	imap := strings.HasPrefix(strings.ToLower(m.Server), "imap")
+	switch m.Auth {
+	case "":
+		return nil
+	case "xoauth2", "oauthbearer":
+		if !oauth2 {
+			return fmt.Errorf("%s needs oauth2", m.Auth)
+		}
+		return nil
+	case "external":
+		if m.TLS.ClientCert == "" {
+			return errors.New("external needs a certificate: tls.client_cert and tls.client_key")
+		}
+		return nil
+	case "apop", "user":
+		if imap {
+			return fmt.Errorf("%s is POP3's; IMAP has plain, login and cram-md5", m.Auth)
+		}
+	}
+	if !password {
+		return fmt.Errorf("%s needs a password", m.Auth)
+	}
+	return nil
 }
 
 func (m *Mailbox) decode() error {

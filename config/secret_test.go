@@ -148,7 +148,7 @@ sinks:
 `, "key": "three\n"})
 	r := mustLoad(t, environ("S=zero"), dir+"/postferry.yaml")
 	k := r.webhook["app"]
-	if k.Secret.Reveal() != "one" || k.Secrets[0].Reveal() != "zero" || k.Secrets[1].Reveal() != "two" || r.imap["m"].OAuth2.ClientSecret.Reveal() != "three" {
-		t.Errorf("secrets are not as given: %s", fmt.Sprint(k.Secret.Reveal(), r.imap["m"].OAuth2.ClientSecret.Reveal()))
+	if k.Secret.Reveal() != "one" || k.Secrets[0].Reveal() != "zero" || k.Secrets[1].Reveal() != "two" || r.Mailbox("m").OAuth2.ClientSecret.Reveal() != "three" {
+		t.Errorf("secrets are not as given: %s", fmt.Sprint(k.Secret.Reveal(), r.Mailbox("m").OAuth2.ClientSecret.Reveal()))
 	}
 }

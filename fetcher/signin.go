@@ -43,6 +43,26 @@ var providers = []struct{ domain, hint string }{
 	{"mail.me.com", ownHint},
 }
 
+// TokenHint says what to change when the server at host refuses an access token.
+func TokenHint(host, said string) string {
+	said, host = strings.ToLower(said), strings.ToLower(host)
+	for _, r := range refusals {
+		if holdsAll(said, r.words) && r.hint != microsoftHint {
+			return r.hint
+		}
+	}
+	for _, p := range providers {
+		switch {
+		case host != p.domain && !strings.HasSuffix(host, "."+p.domain):
+		case p.hint == googleHint:
+			return "check username, and that the token has the scope https://mail.google.com/ (Google takes no other)"
+		case p.hint == microsoftHint:
+			return "check username (of a shared mailbox, its own address), that the token is for Exchange Online with the permission for this protocol, and that the mailbox allows it"
+		}
+	}
+	return "check username, and that the token is for this server and its scopes are for reading mail"
+}
+
 // SignInHint says what to change when the server at host refuses a sign-in with
 // these words; "" where nothing more is known than that it did.
 func SignInHint(host, said string) string {

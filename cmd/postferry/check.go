@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/postferry/postferry/config"
+	"github.com/postferry/postferry/internal/oauth"
 )
 
 // checkReport is the answer of `check -o json`.
@@ -63,6 +65,7 @@ type checkFlags struct {
 	transcript bool
 	timeout    time.Duration
 	loaded     time.Duration // how long the configuration took to read
+	tokens     *oauth.Pool
 }
 
 func (c *cli) checkCommand() *cobra.Command {
@@ -136,6 +139,7 @@ func (c *cli) targets(s *setup, names []string, f checkFlags) ([]target, error) 
 		{newTarget("config", "", strings.Join(s.Files, ", ")), func(_ context.Context, t *checkTarget) { checkConfig(s, f.loaded, t) }},
 		{newTarget("store", "", s.Store.String()), func(ctx context.Context, t *checkTarget) { checkStore(ctx, s.Store.Path, t) }},
 	}
+	f.tokens = s.tokenPool(slog.New(slog.DiscardHandler))
 	for _, m := range s.mailboxes {
 		if len(names) == 0 || wanted[m.Name] {
 			list = append(list, target{newTarget("mailbox", m.Name, m.Server), func(ctx context.Context, t *checkTarget) {

@@ -29,8 +29,8 @@ func folderStep(box string) string { return "folder " + dial.Printable(box) }
 // checkMailbox signs in and looks at the folders, changing nothing.
 func checkMailbox(ctx context.Context, m mailboxSetup, f checkFlags, t *checkTarget) {
 	server, _ := dial.Parse(m.Server, m.Insecure) // was read before
-	c := &mailboxCheck{mailboxSetup: m, server: server, record: dial.NewRecord(m.Password), failed: map[string]error{}}
-	a, err := m.open(true, slog.New(warnings{c.record}))
+	c := &mailboxCheck{mailboxSetup: m, server: server, record: dial.NewRecord(m.Password, m.OAuth2.ClientSecret, m.OAuth2.RefreshToken), failed: map[string]error{}}
+	a, err := m.open(sourceEnv{f.tokens, true, slog.New(warnings{c.record})})
 	if err != nil {
 		t.add("config", stepFailed, c.record.Clean(err.Error()), "", 0)
 		t.failed(exitConfig)
@@ -151,11 +151,17 @@ func (c *mailboxCheck) capabilities(a account) {
 // plan are the steps of the mailbox, in order.
 func (c *mailboxCheck) plan(boxes []string) []string {
 	steps := []string{dial.StepDNS, dial.StepTCP, dial.StepTLS, dial.StepGreeting, dial.StepSignIn, dial.StepCapabilities}
+	if c.kind.name == "pop3" { // whose capabilities say how to sign in
+		steps[4], steps[5] = steps[5], steps[4]
+	}
 	switch c.server.Mode {
 	case dial.StartTLS:
 		steps[2], steps[3] = dial.StepGreeting, dial.StepTLS
 	case dial.Plain:
 		steps = slices.Delete(steps, 2, 3)
+	}
+	if c.Section.Has("oauth2") {
+		steps = append([]string{dial.StepToken}, steps...)
 	}
 	if boxes == nil {
 		return append(steps, "folders")

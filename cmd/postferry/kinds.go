@@ -7,6 +7,8 @@ import (
 	"github.com/postferry/postferry/fetcher"
 	"github.com/postferry/postferry/fetcher/imap"
 	"github.com/postferry/postferry/fetcher/pop3"
+	"github.com/postferry/postferry/internal/oauth"
+	"github.com/postferry/postferry/internal/sasl"
 	"github.com/postferry/postferry/sinks"
 	"github.com/postferry/postferry/sinks/file"
 	"github.com/postferry/postferry/sinks/payload"
@@ -46,7 +48,27 @@ func kinds() config.Kinds {
 }
 
 // opener makes an account's source. It connects to nothing.
-type opener func(readOnly bool, log *slog.Logger) (account, error)
+type opener func(sourceEnv) (account, error)
+
+// sourceEnv is what sources are made with.
+type sourceEnv struct {
+	tokens   *oauth.Pool
+	readOnly bool // nothing on the server is changed by looking
+	log      *slog.Logger
+}
+
+// tokensOf is the source of a mailbox's access tokens; nil where it signs in
+// otherwise.
+func (e sourceEnv) tokensOf(m *config.Mailbox) (sasl.TokenSource, error) {
+	if !m.Section.Has("oauth2") {
+		return nil, nil
+	}
+	s, err := e.tokens.Source(oauth.Config(m.OAuth2))
+	if err != nil {
+		return nil, config.At("oauth2", err)
+	}
+	return s, nil
+}
 
 // account is what a protocol makes of a configured mailbox.
 type account struct {
@@ -56,7 +78,7 @@ type account struct {
 }
 
 // mailboxOf reads a kind's own keys into a C.
-func mailboxOf[C any](open func(c C, m *config.Mailbox, readOnly bool, log *slog.Logger) (account, error)) func(*config.Mailbox) (opener, error) {
+func mailboxOf[C any](open func(c C, m *config.Mailbox, tokens sasl.TokenSource, e sourceEnv) (account, error)) func(*config.Mailbox) (opener, error) {
 	return func(m *config.Mailbox) (opener, error) {
 		var own C
 		if err := m.Section.Decode(&own); err != nil {
@@ -67,7 +89,13 @@ func mailboxOf[C any](open func(c C, m *config.Mailbox, readOnly bool, log *slog
 				return nil, err
 			}
 		}
-		return func(readOnly bool, log *slog.Logger) (account, error) { return open(own, m, readOnly, log) }, nil
+		return func(e sourceEnv) (account, error) {
+			tokens, err := e.tokensOf(m)
+			if err != nil {
+				return account{}, err
+			}
+			return open(own, m, tokens, e)
+		}, nil
 	}
 }
 
@@ -76,16 +104,16 @@ type checker interface {
 	Check(*config.Mailbox) error
 }
 
-func openIMAP(c imap.Config, m *config.Mailbox, readOnly bool, log *slog.Logger) (account, error) {
-	s, err := c.Source(m, readOnly, log)
+func openIMAP(c imap.Config, m *config.Mailbox, tokens sasl.TokenSource, e sourceEnv) (account, error) {
+	s, err := c.Source(m, tokens, e.readOnly, e.log)
 	if err != nil {
 		return account{}, err
 	}
 	return account{source: s, boxes: c.Folders, idle: c.Idle}, nil
 }
 
-func openPOP3(c pop3.Config, m *config.Mailbox, _ bool, log *slog.Logger) (account, error) {
-	s, err := c.Source(m, log)
+func openPOP3(c pop3.Config, m *config.Mailbox, tokens sasl.TokenSource, e sourceEnv) (account, error) {
+	s, err := c.Source(m, tokens, e.log)
 	if err != nil {
 		return account{}, err
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/postferry/postferry/admin"
 	"github.com/postferry/postferry/fetcher"
+	"github.com/postferry/postferry/internal/oauth"
 	"github.com/postferry/postferry/sinks"
 	"github.com/postferry/postferry/spool"
 	"github.com/postferry/postferry/spool/sqlite"
@@ -22,6 +23,7 @@ import (
 type service struct {
 	spool   *spool.Spool
 	fetcher *fetcher.Fetcher
+	tokens  *oauth.Pool // outlives reloads
 	log     *slog.Logger
 	started time.Time
 	options serviceOptions
@@ -105,7 +107,7 @@ func newerStore(path string) error {
 
 // newService puts the halves together. Nothing runs yet; close ends it.
 func newService(s *setup, sp *spool.Spool, log *slog.Logger, o serviceOptions) (*service, error) {
-	v := &service{spool: sp, log: log, started: time.Now(), options: o}
+	v := &service{spool: sp, tokens: s.tokenPool(log), log: log, started: time.Now(), options: o}
 	if err := v.prepare(s, nil, nil); err != nil {
 		return nil, err
 	}
@@ -144,7 +146,7 @@ func (v *service) prepare(s *setup, mailboxes []runningMailbox, running []runnin
 			newMailboxes = append(newMailboxes, runningMailbox{m, mailboxes[i].box})
 			continue
 		}
-		box, err := m.mailbox(v.options.readOnly, v.log)
+		box, err := m.mailbox(sourceEnv{v.tokens, v.options.readOnly, v.log})
 		if err != nil {
 			return err
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/postferry/postferry/fetcher"
 	"github.com/postferry/postferry/internal/backoff"
 	"github.com/postferry/postferry/internal/dial"
+	"github.com/postferry/postferry/internal/oauth"
 	"github.com/postferry/postferry/sinks"
 	"github.com/postferry/postferry/sinks/payload"
 	"github.com/postferry/postferry/spool"
@@ -149,8 +150,9 @@ func renderer(k *config.Sink) (payload.Renderer, error) {
 }
 
 // mailbox makes the fetcher's view of a mailbox.
-func (m mailboxSetup) mailbox(readOnly bool, log *slog.Logger) (*fetcher.Mailbox, error) {
-	a, err := m.open(readOnly, log.With("mailbox", m.Name))
+func (m mailboxSetup) mailbox(e sourceEnv) (*fetcher.Mailbox, error) {
+	e.log = e.log.With("mailbox", m.Name)
+	a, err := m.open(e)
 	if err != nil {
 		return nil, configError(m.Section.Error("", err))
 	}
@@ -206,6 +208,12 @@ func interval(r config.Rate) time.Duration {
 		return 0
 	}
 	return r.Per / time.Duration(r.Count)
+}
+
+// tokenPool holds the access tokens of a process. Refresh tokens that rotate are
+// kept beside the store.
+func (s *setup) tokenPool(log *slog.Logger) *oauth.Pool {
+	return oauth.NewPool(oauth.Options{File: s.Store.Path + ".tokens", Logger: log})
 }
 
 // say logs what is allowed but probably not meant.

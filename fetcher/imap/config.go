@@ -9,6 +9,7 @@ import (
 
 	"github.com/postferry/postferry/config"
 	"github.com/postferry/postferry/internal/dial"
+	"github.com/postferry/postferry/internal/sasl"
 )
 
 // Config are the keys of an IMAP mailbox beside those every mailbox has.
@@ -54,14 +55,14 @@ func (c *Config) Validate() error {
 
 // Source makes the source of a mailbox. With readOnly nothing on the server
 // changes by listing and retrieving, not even \Recent. Its error names the key to
-// change.
-func (c Config) Source(m *config.Mailbox, readOnly bool, log *slog.Logger) (*Source, error) {
+// change. tokens is nil for a mailbox that signs in otherwise.
+func (c Config) Source(m *config.Mailbox, tokens sasl.TokenSource, readOnly bool, log *slog.Logger) (*Source, error) {
 	server, err := dial.Parse(m.Server, m.Insecure)
 	if err != nil {
 		return nil, config.At("server", err)
 	}
 	s, err := New(Options{
-		Server: server, TLS: dial.TLS(m.TLS), Username: m.Username, Password: m.Password,
+		Server: server, TLS: dial.TLS(m.TLS), Username: m.Username, Password: m.Password, Tokens: tokens, Auth: m.Auth,
 		Search: Search{Since: c.Search.Since, Unseen: c.Search.Unseen}, ReadOnly: readOnly, Logger: log,
 	})
 	return s, config.At("tls", err)

@@ -63,7 +63,7 @@ func TestASourceIsMadeOfTheKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := own.Source(m, true, nil)
+	s, err := own.Source(m, nil, true, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -151,8 +151,8 @@ func grade(code imap.ResponseCode) (radius fetcher.Radius, hint string) {
 // signInError grades a refused sign-in. Without a code that says otherwise the
 // credentials were refused, and trying again soon gets accounts locked. A secret
 // that is repeated in the server's words is masked.
-func signInError(op, host string, said *imap.Error, secrets ...secret.Secret) error {
-	text := dial.Printable(dial.NewHider(secrets...).Clean(rawWords(said)))
+func signInError(op, host string, said *imap.Error, password, token secret.Secret) error {
+	text := dial.Printable(dial.NewHider(password, token).Clean(rawWords(said)))
 	e := &fetcher.Error{Radius: fetcher.AccountRadius, Cause: fetcher.Refused, Op: op, Hint: signInHint}
 	code, _ := refused(said)
 	switch code {
@@ -171,6 +171,9 @@ func signInError(op, host string, said *imap.Error, secrets ...secret.Secret) er
 	}
 	if e.Cause == fetcher.Refused && e.Hint == signInHint {
 		e.Hint = cmp.Or(fetcher.SignInHint(host, text), signInHint)
+		if !token.IsZero() {
+			e.Hint = fetcher.TokenHint(host, text)
+		}
 	}
 	if said.Type == imap.StatusResponseTypeBye {
 		e.Radius, e.Cause, e.Hint = fetcher.SessionRadius, fetcher.Temporary, ""

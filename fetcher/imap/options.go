@@ -11,6 +11,7 @@ import (
 
 	"github.com/postferry/postferry/internal/clock"
 	"github.com/postferry/postferry/internal/dial"
+	"github.com/postferry/postferry/internal/sasl"
 	"github.com/postferry/postferry/internal/secret"
 )
 
@@ -34,9 +35,12 @@ type Options struct {
 	TLS      dial.TLS
 	Username string
 	Password secret.Secret
-	// Token gives an OAuth 2.0 access token for each sign-in; where it is set it is
-	// used instead of Password.
-	Token func(ctx context.Context) (secret.Secret, error)
+	// Tokens gives OAuth 2.0 access tokens; where it is set they are used instead of
+	// Password.
+	Tokens sasl.TokenSource
+	// Auth is the one SASL mechanism to sign in by, in any letter case; "" is the best
+	// that the server offers. LOGIN stands for the command too.
+	Auth string
 
 	Search Search
 	// ReadOnly opens boxes with EXAMINE, so that reading changes nothing, not even
@@ -71,9 +75,6 @@ type Search struct {
 
 // New checks the options and makes a Source. It does not connect.
 func New(o Options) (*Source, error) {
-	if o.Username == "" && o.Token == nil {
-		return nil, errors.New("imap: the username is missing")
-	}
 	if strings.ContainsAny(o.Username, "\x00\r\n") || strings.ContainsAny(o.Password.Reveal(), "\x00\r\n") {
 		return nil, errors.New("imap: username and password must not hold NUL, CR or LF")
 	}
@@ -83,6 +84,9 @@ func New(o Options) (*Source, error) {
 	config, err := o.TLS.Config(o.Server.Host)
 	if err != nil {
 		return nil, fmt.Errorf("imap: %w", err)
+	}
+	if o.Username == "" && len(config.Certificates) == 0 {
+		return nil, errors.New("imap: the username is missing")
 	}
 	o.defaults()
 	s := &Source{o: o, tls: config}

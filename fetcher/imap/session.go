@@ -12,6 +12,7 @@ import (
 
 	"github.com/postferry/postferry/fetcher"
 	"github.com/postferry/postferry/internal/failpoint"
+	"github.com/postferry/postferry/internal/secret"
 )
 
 // session is one signed-in connection.
@@ -20,6 +21,7 @@ type session struct {
 	g      *guard
 	client *imapclient.Client
 	before imap.CapSet // what was offered before signing in
+	token  secret.Secret
 	caps   imap.CapSet // what is offered to this user
 
 	// What the guard's reading goroutine hears.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/emersion/go-imap/v2"
@@ -18,20 +19,14 @@ import (
 // offers none and does not forbid it (RFC 3501 section 6.2.3, LOGINDISABLED).
 func (x *session) signIn(ctx context.Context) error {
 	o := x.src.o
-	op := "signing in as " + dial.Printable(o.Username)
+	op := x.src.signingIn()
 	if err := x.offered(ctx); err != nil {
 		return err
 	}
-	c := sasl.Credentials{Username: o.Username, Password: o.Password, Host: o.Server.Host}
-	if o.Token != nil {
-		token, err := o.Token(ctx)
-		if err != nil {
-			if _, graded := errors.AsType[*fetcher.Error](err); graded {
-				return err
-			}
-			return fetcher.Errorf(fetcher.Temporary, op, "", "no access token: %w", err)
-		}
-		c.Token = token
+	port, _ := strconv.Atoi(o.Server.Port) // 0 is left out
+	c := sasl.Credentials{
+		Username: o.Username, Password: o.Password, Token: x.token, Certificate: len(x.src.tls.Certificates) > 0, Only: o.Auth,
+		Host: o.Server.Host, Port: port,
 	}
 	record := dial.RecordOf(ctx)
 	record.Begin(dial.StepSignIn)
@@ -42,7 +37,7 @@ func (x *session) signIn(ctx context.Context) error {
 	case client != nil:
 		op += " (" + mechanism + ")"
 		err = x.exchange(ctx, op, func() error { return x.client.Authenticate(client) })
-	case o.Token == nil && !x.before.Has(imap.CapLoginDisabled):
+	case !o.Password.IsZero() && (o.Auth == "" || strings.EqualFold(o.Auth, sasl.Login)) && !x.before.Has(imap.CapLoginDisabled):
 		err = x.exchange(ctx, op, func() error { return x.client.Login(o.Username, o.Password.Reveal()).Wait() })
 	default:
 		return x.noMechanism(op, mechanisms)
@@ -55,6 +50,9 @@ func (x *session) signIn(ctx context.Context) error {
 	}
 	return err
 }
+
+// signingIn says what is being done, for errors.
+func (s *Source) signingIn() string { return "signing in as " + dial.Printable(s.o.Username) }
 
 // exchange is do for a sign-in: an exchange that ended neither in OK nor in the
 // server's refusal leaves the connection in the middle of it.
@@ -86,7 +84,9 @@ func (x *session) noMechanism(op string, offered []string) error {
 	}
 	e.Err = fmt.Errorf("the server offers no way to sign in that can be used here; it offers %s", list)
 	switch {
-	case x.src.o.Token != nil:
+	case x.src.o.Auth != "":
+		e.Hint = "leave auth out, or name one that the server offers"
+	case x.src.o.Tokens != nil:
 		e.Hint = "the server takes no OAuth 2.0 tokens; use a password"
 	case x.src.o.Server.Mode == dial.Plain:
 		e.Hint = "the server may want TLS first; leave insecure out"

@@ -17,6 +17,7 @@ import (
 	"github.com/postferry/postferry/fetcher"
 	"github.com/postferry/postferry/internal/dial"
 	"github.com/postferry/postferry/internal/failpoint"
+	"github.com/postferry/postferry/internal/secret"
 )
 
 // Source opens sessions on one account. It is safe for concurrent use.
@@ -39,6 +40,16 @@ type connection interface {
 // Open implements fetcher.Source: it connects, secures the connection and signs
 // in.
 func (s *Source) Open(ctx context.Context) (fetcher.Session, error) {
+	if s.o.Tokens == nil {
+		return s.open(ctx, secret.Secret{})
+	}
+	return fetcher.OpenWithToken(ctx, s.signingIn(), s.o.Tokens, func(token secret.Secret) (fetcher.Session, error) {
+		return s.open(ctx, token)
+	})
+}
+
+// open makes a session with an access token, if there is one.
+func (s *Source) open(ctx context.Context, token secret.Secret) (fetcher.Session, error) {
 	op := "connecting to " + s.o.Server.Address()
 	failpoint.Hit("imap.connect.before")
 	conn, err := s.connect(ctx)
@@ -62,6 +73,7 @@ func (s *Source) Open(ctx context.Context) (fetcher.Session, error) {
 	}
 	conn.SetReadTimeout(0) // a signed-in session may wait; watch bounds silence
 	x := newSession(s, conn, greeting)
+	x.token = token
 	if err := x.begin(ctx, op); err != nil {
 		x.Close()
 		return nil, err
@@ -96,7 +108,7 @@ func (x *session) begin(ctx context.Context, op string) error {
 	}
 	record.Offers(x.offers())
 	x.g.settled.Store(true)
-	x.before = nil
+	x.before, x.token = nil, secret.Secret{}
 	return nil
 }
 

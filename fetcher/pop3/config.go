@@ -6,6 +6,7 @@ import (
 
 	"github.com/postferry/postferry/config"
 	"github.com/postferry/postferry/internal/dial"
+	"github.com/postferry/postferry/internal/sasl"
 )
 
 // Config are the keys of a POP3 mailbox beside those every mailbox has: none yet.
@@ -27,14 +28,16 @@ func (Config) Check(m *config.Mailbox) error {
 	return errors.Join(errs...)
 }
 
-// Source makes the source of a mailbox. Its error names the key to change.
-func (Config) Source(m *config.Mailbox, log *slog.Logger) (*Source, error) {
+// Source makes the source of a mailbox. Its error names the key to change. tokens
+// is nil for a mailbox that signs in otherwise.
+func (Config) Source(m *config.Mailbox, tokens sasl.TokenSource, log *slog.Logger) (*Source, error) {
 	server, err := dial.Parse(m.Server, m.Insecure)
 	if err != nil {
 		return nil, config.At("server", err)
 	}
 	s, err := New(Options{
-		Server: server, TLS: dial.TLS(m.TLS), Username: m.Username, Password: m.Password, Logger: log,
+		Server: server, TLS: dial.TLS(m.TLS), Username: m.Username, Password: m.Password, Tokens: tokens,
+		Auth: m.Auth, Logger: log,
 	})
 	return s, config.At("tls", err)
 }

@@ -80,18 +80,22 @@ func grade(code string) (radius fetcher.Radius, cause fetcher.Cause, hint string
 	return fetcher.SessionRadius, fetcher.Temporary, ""
 }
 
-// replyError is an -ERR that ends the session.
+// replyError is an -ERR that ends the session. AUTH in its middle says that what was
+// signed in with has ended, as access tokens do.
 func replyError(op string, refused *refusal) error {
 	radius, cause, hint := grade(codeOf(refused.text))
+	if cause == fetcher.Refused {
+		radius, cause, hint = fetcher.SessionRadius, fetcher.Temporary, "the sign-in has lapsed; the mailbox is signed in to again"
+	}
 	return &fetcher.Error{Radius: radius, Cause: cause, Op: op, Err: refused, Hint: hint}
 }
 
-// signInError is an -ERR to USER or PASS. Without a code that says otherwise the
+// signInError is an -ERR to a sign-in. Without a code that says otherwise the
 // credentials were refused (RFC 3206 section 4: only AUTH says so for certain, but
-// few servers send it), and trying again soon gets accounts locked. A password
+// few servers send it), and trying again soon gets accounts locked. A secret
 // that is repeated in the server's words is masked.
-func signInError(op, host string, refused *refusal, password secret.Secret) error {
-	text := dial.NewHider(password).Clean(refused.text)
+func signInError(op, host string, refused *refusal, password, token secret.Secret) error {
+	text := dial.NewHider(password, token).Clean(refused.text)
 	code := codeOf(refused.text)
 	radius, cause, hint := grade(code)
 	if hint == "" {
@@ -99,6 +103,9 @@ func signInError(op, host string, refused *refusal, password secret.Secret) erro
 	}
 	if cause == fetcher.Refused {
 		hint = cmp.Or(fetcher.SignInHint(host, text), hint)
+		if !token.IsZero() {
+			hint = fetcher.TokenHint(host, text)
+		}
 	}
 	return &fetcher.Error{Radius: radius, Cause: cause, Op: op, Err: &refusal{text}, Hint: hint}
 }

@@ -48,6 +48,7 @@ type guard struct {
 	lines   lineCheck // of the listing that is expected, or nil
 	left    int       // lines it may still have
 	refused *refusal  // the last reply, if it was an -ERR
+	heard   *string   // where the words of the next reply go too, or nil
 	err     error
 }
 
@@ -102,6 +103,7 @@ func (g *guard) status() ([]byte, error) {
 		return nil, err
 	}
 	text, err := parseStatus(line)
+	g.note(text)
 	g.next = g.nothing
 	if errors.As(err, &g.refused) {
 		return append([]byte("-ERR "+printable(text)), "\r\n"...), nil
@@ -180,11 +182,19 @@ func (g *guard) reply() error {
 		g.err = err
 		return err
 	}
-	_, err = parseStatus(line)
+	text, err := parseStatus(line)
+	g.note(text)
 	if v, ok := errors.AsType[*violation](err); ok {
 		g.err = v
 	}
 	return err
+}
+
+// note passes on the words of a reply.
+func (g *guard) note(text string) {
+	if g.heard != nil {
+		*g.heard, g.heard = text, nil
+	}
 }
 
 // peek shows the beginning of what is buffered.

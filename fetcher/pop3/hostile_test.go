@@ -337,7 +337,7 @@ func TestTheLibraryIssuesTheSession(t *testing.T) {
 	if by, sent := w.wrote["RETR"]; by || !sent {
 		t.Errorf("RETR: sent %v, by the library %v", sent, by)
 	}
-	want := []string{"USER ada", "PASS " + canary, "CAPA", "STAT", "LIST", "UIDL", "RETR 1", "RETR 2", "DELE 1", "DELE 2", "QUIT"}
+	want := []string{"CAPA", "USER ada", "PASS " + canary, "STAT", "LIST", "UIDL", "RETR 1", "RETR 2", "DELE 1", "DELE 2", "QUIT"}
 	if got := s.Commands(); !slices.Equal(got, want) {
 		t.Errorf("commands %q, want %q", got, want)
 	}

@@ -1,12 +1,13 @@
 // Package pop3 takes mail from POP3 servers (RFC 1939).
 //
-// A session runs like this: connect, secure, greeting, USER and PASS, CAPA (RFC
-// 2449), then STAT, LIST and UIDL for a listing, RETR for the mails, and DELE and
-// QUIT to settle. The commands of the session are issued by knadh/go-pop3. Three
-// things are done here, because that library does not do them:
+// A session runs like this: connect, secure, greeting, CAPA (RFC 2449), sign in,
+// then STAT, LIST and UIDL for a listing, RETR for the mails, and DELE and QUIT to
+// settle. The commands of the session are issued by knadh/go-pop3. What that
+// library does not do is done here:
 //
 //   - STLS (RFC 2595 section 4) comes before the library sees the connection. It
 //     is required: a server that refuses it is not signed in to.
+//   - SASL by AUTH (RFC 5034) is spoken here, and APOP from the greeting's timestamp.
 //   - RETR is read by a body, which streams, keeps every octet, and ends at
 //     CRLF "." CRLF alone. With PIPELINING (RFC 2449 section 6.6) a window of them
 //     is under way at a time.
@@ -33,6 +34,7 @@ import (
 	"time"
 
 	"github.com/postferry/postferry/internal/dial"
+	"github.com/postferry/postferry/internal/sasl"
 	"github.com/postferry/postferry/internal/secret"
 )
 
@@ -51,6 +53,12 @@ type Options struct {
 	TLS      dial.TLS
 	Username string
 	Password secret.Secret
+	// Tokens gives OAuth 2.0 access tokens; where it is set they are used instead of
+	// Password.
+	Tokens sasl.TokenSource
+	// Auth is the one way to sign in: a SASL mechanism in any letter case, "apop", or
+	// "user" for USER and PASS; "" is the best that the server offers.
+	Auth string
 
 	// WindowMails and WindowOctets bound the RETR commands under way at a time,
 	// where the server pipelines; a larger mail goes alone. 1 mail turns
@@ -70,9 +78,6 @@ type Options struct {
 
 // New checks the options and makes a Source. It does not connect.
 func New(o Options) (*Source, error) {
-	if o.Username == "" {
-		return nil, errors.New("pop3: the username is missing")
-	}
 	// go-pop3 sends its arguments as they are.
 	if strings.ContainsAny(o.Username, "\x00\r\n") || strings.ContainsAny(o.Password.Reveal(), "\x00\r\n") {
 		return nil, errors.New("pop3: username and password must not hold NUL, CR or LF")
@@ -83,6 +88,9 @@ func New(o Options) (*Source, error) {
 	config, err := o.TLS.Config(o.Server.Host)
 	if err != nil {
 		return nil, fmt.Errorf("pop3: %w", err)
+	}
+	if o.Username == "" && len(config.Certificates) == 0 {
+		return nil, errors.New("pop3: the username is missing")
 	}
 	o.defaults()
 	s := &Source{o: o, tls: config}

@@ -21,6 +21,8 @@ type session struct {
 	src        *Source
 	g          *guard
 	client     *pop3.Conn
+	greeting   string // the server's words
+	offers     offers
 	pipelining bool
 
 	numbers   map[string]int   // message numbers by unique-id, from the listing

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 	"github.com/postferry/postferry/fetcher"
 	"github.com/postferry/postferry/internal/dial"
 	"github.com/postferry/postferry/internal/failpoint"
+	"github.com/postferry/postferry/internal/secret"
 )
 
 // Source opens sessions on one account. It is safe for concurrent use.
@@ -39,6 +39,16 @@ const secureHint = "use pop3s:// if the server offers it; insecure: true gives u
 // Open implements fetcher.Source: it connects, secures the connection and signs
 // in.
 func (s *Source) Open(ctx context.Context) (fetcher.Session, error) {
+	if s.o.Tokens == nil {
+		return s.open(ctx, secret.Secret{})
+	}
+	return fetcher.OpenWithToken(ctx, s.signingIn(), s.o.Tokens, func(token secret.Secret) (fetcher.Session, error) {
+		return s.open(ctx, token)
+	})
+}
+
+// open makes a session with an access token, if there is one.
+func (s *Source) open(ctx context.Context, token secret.Secret) (fetcher.Session, error) {
 	op := "connecting to " + s.o.Server.Address()
 	failpoint.Hit("pop3.connect.before")
 	conn, err := s.connect(ctx)
@@ -50,7 +60,7 @@ func (s *Source) Open(ctx context.Context) (fetcher.Session, error) {
 		s.o.Logger.Warn("connection is not encrypted", "server", s.o.Server.Address())
 	}
 	x := &session{src: s, g: newGuard(conn)}
-	if err := x.begin(ctx, op); err != nil {
+	if err := x.begin(ctx, op, token); err != nil {
 		x.broken = true
 		x.Close()
 		return nil, err
@@ -59,7 +69,7 @@ func (s *Source) Open(ctx context.Context) (fetcher.Session, error) {
 }
 
 // begin greets, secures and signs in.
-func (x *session) begin(ctx context.Context, op string) error {
+func (x *session) begin(ctx context.Context, op string, token secret.Secret) error {
 	if x.src.o.Server.Mode == dial.StartTLS {
 		if err := x.startTLS(ctx); err != nil {
 			return err
@@ -68,6 +78,7 @@ func (x *session) begin(ctx context.Context, op string) error {
 		dial.RecordOf(ctx).Begin(dial.StepGreeting)
 	}
 	err := x.do(ctx, op, func() (err error) {
+		x.g.heard = &x.greeting
 		x.client, err = pop3.New(pop3.Opt{Dialer: dialer{x.g}}).NewConn()
 		return err
 	})
@@ -75,11 +86,14 @@ func (x *session) begin(ctx context.Context, op string) error {
 		return x.unheard(err)
 	}
 	failpoint.Hit("pop3.greeting.after")
-	if err := x.signIn(ctx); err != nil {
+	if err := x.capabilities(ctx); err != nil {
+		return err
+	}
+	if err := x.signIn(ctx, token); err != nil {
 		return err
 	}
 	failpoint.Hit("pop3.signin.after")
-	return x.capabilities(ctx)
+	return x.userCapabilities(ctx)
 }
 
 // startTLS reads the greeting and upgrades (RFC 2595 section 4). What the server
@@ -88,7 +102,10 @@ func (x *session) startTLS(ctx context.Context) error {
 	op := "securing the connection to " + x.src.o.Server.Address()
 	record := dial.RecordOf(ctx)
 	record.Begin(dial.StepGreeting)
-	greet := func() error { return x.g.reply() }
+	greet := func() error {
+		x.g.heard = &x.greeting
+		return x.g.reply()
+	}
 	if err := x.do(ctx, op, greet); err != nil {
 		return x.unheard(err)
 	}
@@ -113,57 +130,8 @@ func (x *session) startTLS(ctx context.Context) error {
 	if err := x.g.Upgrade(ctx, x.src.tls, injected...); err != nil {
 		return dialError(ctx, op, err)
 	}
-	x.g.pending = []byte("+OK secured\r\n")
+	x.g.pending = []byte("+OK " + x.greeting + "\r\n")
 	return nil
-}
-
-// signIn sends USER and PASS (RFC 1939 section 7).
-func (x *session) signIn(ctx context.Context) error {
-	op := "signing in as " + printable(x.src.o.Username)
-	record := dial.RecordOf(ctx)
-	record.Begin(dial.StepSignIn)
-	err := x.do(ctx, op, func() error {
-		x.g.expect(nil, 0)
-		return x.client.User(x.src.o.Username)
-	})
-	if err == nil {
-		err = x.do(ctx, op, func() error {
-			x.g.expect(nil, 0)
-			return x.client.Pass(x.src.o.Password.Reveal())
-		})
-	}
-	if refused, ok := errors.AsType[*refusal](err); ok {
-		return signInError(op, x.src.o.Server.Host, refused, x.src.o.Password)
-	}
-	record.Said("signed in as %s", x.src.o.Username)
-	return err
-}
-
-// capabilities learns whether the server pipelines. CAPA is asked after the
-// sign-in, since the list may change with it (RFC 2449 section 5); a server
-// without CAPA has none.
-func (x *session) capabilities(ctx context.Context) error {
-	record := dial.RecordOf(ctx)
-	record.Begin(dial.StepCapabilities)
-	var offered []string
-	err := x.do(ctx, "asking for the capabilities", func() error {
-		x.g.expect(func(line []byte) error {
-			offered = append(offered, string(line))
-			name, _, _ := strings.Cut(string(line), " ")
-			if strings.EqualFold(name, "PIPELINING") { // RFC 2449 section 6.6
-				x.pipelining = true
-			}
-			return nil
-		}, maxCapa)
-		_, err := x.client.Cmd("CAPA", true)
-		return err
-	})
-	if _, refused := errors.AsType[*refusal](err); refused {
-		record.Said("the server names none")
-		return nil
-	}
-	record.Offers(offered)
-	return err
 }
 
 // number reads the decimal digits of a message number, count or size.

@@ -61,20 +61,30 @@ func TestOAuthBearerEndsARefusedExchangeAndEscapesTheName(t *testing.T) {
 	}
 }
 
-// The challenges are those of Dovecot, Microsoft Exchange and Courier.
+// The challenges are those of Dovecot, Microsoft Exchange and Courier. A server that
+// takes no initial response asks for the name, with words or without.
 func TestLoginAnswersHoweverItIsAsked(t *testing.T) {
-	for _, asked := range [][2]string{{"Username:", "Password:"}, {"User Name\x00", "Password\x00"}, {"", ""}} {
-		c := sasl.Credentials{Username: "u", Password: secret.New("p")}.Client("LOGIN")
-		if mech, ir, err := c.Start(); mech != "LOGIN" || ir != nil || err != nil {
+	for _, c := range []struct {
+		fact         string
+		asked, given []string
+	}{
+		{"after the name as initial response", []string{"Password:"}, []string{"p"}},
+		{"other words", []string{"Password\x00"}, []string{"p"}},
+		{"no words", []string{""}, []string{"p"}},
+		{"the name is asked for", []string{"Username:", "Password:"}, []string{"u", "p"}},
+		{"in other words", []string{"User Name\x00", "PASSWORD"}, []string{"u", "p"}},
+	} {
+		client := sasl.Credentials{Username: "u", Password: secret.New("p")}.Client("LOGIN")
+		if mech, ir, err := client.Start(); mech != "LOGIN" || string(ir) != "u" || err != nil {
 			t.Fatalf("Start() = %q, %q, %v", mech, ir, err)
 		}
-		name, err1 := c.Next([]byte(asked[0]))
-		password, err2 := c.Next([]byte(asked[1]))
-		if string(name) != "u" || string(password) != "p" || err1 != nil || err2 != nil {
-			t.Errorf("%q are answered by %q and %q, %v, %v", asked, name, password, err1, err2)
+		for i := range c.asked {
+			if got, err := client.Next([]byte(c.asked[i])); string(got) != c.given[i] || err != nil {
+				t.Errorf("%s: %q is answered by %q, %v", c.fact, c.asked[i], got, err)
+			}
 		}
-		if _, err := c.Next(nil); err == nil {
-			t.Error("a third challenge is answered")
+		if _, err := client.Next(nil); err == nil {
+			t.Errorf("%s: a further challenge is answered", c.fact)
 		}
 	}
 }

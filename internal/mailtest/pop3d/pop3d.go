@@ -4,19 +4,18 @@
 //
 //	s := pop3d.Start(t, pop3d.Script{"UIDL": pop3d.Say("-ERR no\r\n")}, mails...)
 //
-// It speaks plain text on loopback, and TLS after STLS when a certificate is
-// given with StartTLS. Any user may sign in with any password.
+// Options has it be one of the odd servers there are. It speaks plain text on
+// loopback, or TLS where a certificate is given. Without Options.SASL any user may
+// sign in with any password.
 package pop3d
 
 import (
 	"bufio"
-	"bytes"
 	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -28,6 +27,8 @@ type Reply struct {
 	Endless string // then repeated until the client goes away
 	Cut     bool   // then the connection is closed
 	Silent  bool   // then nothing more is ever said
+	Obeyed  bool   // what was asked for is done before
+	Times   int    // how often it replaces; 0 is always
 }
 
 // Say replies with these octets and goes on.
@@ -46,19 +47,53 @@ func Endless(octets, again string) Reply { return Reply{Octets: octets, Endless:
 // replaces its reply. "" is the greeting. The longer name goes first.
 type Script map[string]Reply
 
+// Options say what kind of server it is. The zero Options are an ordinary one.
+type Options struct {
+	Script   Script
+	TLS      *tls.Config // for STLS
+	Implicit bool        // TLS from the first octet, with that certificate
+	Greeting string      // "" is "ready"
+	Capa     []string    // nil is UIDL, TOP and PIPELINING; empty: CAPA is refused
+	SASL     map[string]Mechanism
+	Password string // with USER, PASS and APOP; "" is any
+
+	UID            func(i int, mail []byte) string // of the i-th mail, from 1; nil is u1, u2, …
+	NoUIDL, NoTOP  bool
+	CommitOnHangUp bool // DELE counts without QUIT
+	Hide           bool // what was retrieved is not shown to the sessions after a QUIT
+	Hangs          int  // after that many RETR and DELE the connection is closed; 0 is never
+}
+
+// Mechanism is the server's half of a SASL exchange: it is given the client's
+// response (nil: none came yet) and gives a challenge, or ends the exchange. Each
+// exchange begins with step 0.
+type Mechanism func(step int, response []byte) (challenge []byte, v Verdict)
+
+// Verdict is how a step of an exchange ended.
+type Verdict int
+
+// The verdicts.
+const (
+	More Verdict = iota
+	Accept
+	Refuse
+)
+
 // Server is a running server.
 type Server struct {
 	Host string // 127.0.0.1
 	Port string
 
-	script Script
-	tls    *tls.Config
-	l      net.Listener
-	work   sync.WaitGroup
+	o    Options
+	l    net.Listener
+	work sync.WaitGroup
 
 	mu       sync.Mutex
+	script   Script
 	mails    [][]byte // nil once deleted
+	hidden   map[int]bool
 	commands []string
+	opened   int
 	conns    map[net.Conn]bool
 }
 
@@ -66,17 +101,20 @@ type Server struct {
 // on.
 func Start(t testing.TB, script Script, mails ...[]byte) *Server {
 	t.Helper()
-	return StartTLS(t, nil, script, mails...)
+	return StartWith(t, Options{Script: script}, mails...)
 }
 
-// StartTLS is Start with a certificate for STLS.
-func StartTLS(t testing.TB, config *tls.Config, script Script, mails ...[]byte) *Server {
+// StartWith is Start with more to say of the server.
+func StartWith(t testing.TB, o Options, mails ...[]byte) *Server {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{script: script, tls: config, l: l, mails: slices.Clone(mails), conns: map[net.Conn]bool{}}
+	s := &Server{o: o, script: Script{}, l: l, mails: slices.Clone(mails), hidden: map[int]bool{}, conns: map[net.Conn]bool{}}
+	for name, r := range o.Script {
+		s.script[name] = r
+	}
 	s.Host, s.Port, _ = net.SplitHostPort(l.Addr().String())
 	s.work.Go(s.accept)
 	t.Cleanup(s.stop)
@@ -90,6 +128,27 @@ func (s *Server) Commands() []string {
 	return slices.Clone(s.commands)
 }
 
+// Opened counts the connections so far.
+func (s *Server) Opened() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.opened
+}
+
+// Add puts a mail into the maildrop; sessions that begin later see it.
+func (s *Server) Add(mail []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mails = append(s.mails, mail)
+}
+
+// Remove deletes the i-th mail, from 1, as another client would.
+func (s *Server) Remove(i int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mails[i-1] = nil
+}
+
 // Stored counts the mails that were not deleted by a QUIT.
 func (s *Server) Stored() int {
 	s.mu.Lock()
@@ -101,6 +160,13 @@ func (s *Server) Stored() int {
 		}
 	}
 	return n
+}
+
+// Holds reports whether the i-th mail, from 1, is still there.
+func (s *Server) Holds(i int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mails[i-1] != nil
 }
 
 func (s *Server) stop() {
@@ -124,10 +190,41 @@ func (s *Server) accept() {
 		if s.conns == nil {
 			c.Close()
 		} else {
+			s.opened++
 			s.conns[c] = true
 			s.work.Go(func() { defer c.Close(); s.serve(c) })
 		}
 		s.mu.Unlock()
+	}
+}
+
+func (s *Server) serve(c net.Conn) {
+	x := &session{Server: s, c: c, deleted: map[int]bool{}, seen: map[int]bool{}, shown: s.visible()}
+	if s.o.Implicit {
+		x.c = tls.Server(c, s.o.TLS)
+	}
+	x.r = bufio.NewReader(x.c)
+	defer x.hungUp()
+	for line, more := "", true; more; {
+		reply, scripted := x.scripted(line)
+		if !scripted || reply.Obeyed {
+			own := x.obey(line)
+			if !scripted {
+				reply = own
+			}
+		}
+		if !x.send(reply) {
+			return
+		}
+		if !scripted && line == "STLS" && s.o.TLS != nil {
+			x.c = tls.Server(x.c, s.o.TLS)
+			x.r = bufio.NewReader(x.c)
+		}
+		if line, more = x.line(); more {
+			s.mu.Lock()
+			s.commands = append(s.commands, line)
+			s.mu.Unlock()
+		}
 	}
 }
 
@@ -136,40 +233,49 @@ type session struct {
 	*Server
 	c       net.Conn
 	r       *bufio.Reader
+	shown   []int // numbers of the mails of the maildrop that it sees, by message number
 	deleted map[int]bool
+	seen    map[int]bool // retrieved
+	done    int          // RETR and DELE
+	quit    bool
 }
 
-func (s *Server) serve(c net.Conn) {
-	x := &session{Server: s, c: c, r: bufio.NewReader(c), deleted: map[int]bool{}}
-	for line, more := "", true; more; {
-		reply, scripted := x.scripted(line)
-		if !scripted {
-			reply = x.obey(line)
-		}
-		if !x.send(reply) {
-			return
-		}
-		if !scripted && line == "STLS" && s.tls != nil {
-			x.c = tls.Server(x.c, s.tls)
-			x.r = bufio.NewReader(x.c)
-		}
-		text, err := x.r.ReadString('\n')
-		line = strings.TrimRight(text, "\r\n")
-		if more = err == nil; more {
-			s.mu.Lock()
-			s.commands = append(s.commands, line)
-			s.mu.Unlock()
+// visible are the mails a new session sees.
+func (s *Server) visible() (all []int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, m := range s.mails {
+		if m != nil && !s.hidden[i] {
+			all = append(all, i)
 		}
 	}
+	return all
+}
+
+func (x *session) line() (string, bool) {
+	text, err := x.r.ReadString('\n')
+	return strings.TrimRight(text, "\r\n"), err == nil
 }
 
 func (x *session) scripted(line string) (Reply, bool) {
-	if r, ok := x.script[line]; ok {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	word, _, _ := strings.Cut(line, " ")
+	for _, name := range []string{line, word} {
+		r, ok := x.script[name]
+		if !ok {
+			continue
+		}
+		if r.Times > 0 {
+			if r.Times--; r.Times == 0 {
+				delete(x.script, name)
+			} else {
+				x.script[name] = r
+			}
+		}
 		return r, true
 	}
-	word, _, _ := strings.Cut(line, " ")
-	r, ok := x.script[word]
-	return r, ok
+	return Reply{}, false
 }
 
 // send reports whether the session goes on.
@@ -191,71 +297,27 @@ func (x *session) send(r Reply) bool {
 	return !r.Cut && !r.Silent
 }
 
-// obey is what RFC 1939 and RFC 2449 say.
-func (x *session) obey(line string) Reply {
-	word, arg, _ := strings.Cut(line, " ")
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	switch word {
-	case "":
-		return Say("+OK ready\r\n")
-	case "CAPA":
-		return Say("+OK\r\nUIDL\r\nPIPELINING\r\n.\r\n")
-	case "STLS":
-		if x.tls == nil {
-			return Say("-ERR no TLS here\r\n")
-		}
-		return Say("+OK\r\n")
-	case "USER", "PASS", "NOOP":
-		return Say("+OK\r\n")
-	case "STAT":
-		n, size := 0, 0
-		x.each(func(_ int, m []byte) { n, size = n+1, size+len(m) })
-		return Say(fmt.Sprintf("+OK %d %d\r\n", n, size))
-	case "LIST":
-		return x.listing(func(i int, m []byte) string { return fmt.Sprintf("%d %d", i, len(m)) })
-	case "UIDL":
-		return x.listing(func(i int, _ []byte) string { return fmt.Sprintf("%d u%d", i, i) })
-	case "RETR", "DELE":
-		i, _ := strconv.Atoi(arg)
-		if i < 1 || i > len(x.mails) || x.mails[i-1] == nil || x.deleted[i] {
-			return Say("-ERR no such message\r\n")
-		}
-		if word == "RETR" {
-			return Say("+OK\r\n" + Stuff(x.mails[i-1]))
-		}
-		x.deleted[i] = true
-		return Say("+OK\r\n")
-	case "QUIT":
-		for i := range x.deleted {
-			x.mails[i-1] = nil
-		}
-		return Cut("+OK\r\n")
+// hungUp is the end of a connection, however it came.
+func (x *session) hungUp() {
+	if x.o.CommitOnHangUp && !x.quit {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		x.commit()
 	}
-	return Say("-ERR unknown command\r\n")
 }
 
-func (x *session) each(f func(i int, m []byte)) {
-	for i, m := range x.mails {
-		if m != nil && !x.deleted[i+1] {
-			f(i+1, m)
+// commit needs mu.
+func (x *session) commit() {
+	for i := range x.deleted {
+		x.mails[i] = nil
+	}
+	if x.o.Hide {
+		for i := range x.seen {
+			x.hidden[i] = true
 		}
 	}
 }
 
-func (x *session) listing(f func(i int, m []byte) string) Reply {
-	var b strings.Builder
-	b.WriteString("+OK\r\n")
-	x.each(func(i int, m []byte) { b.WriteString(f(i, m) + "\r\n") })
-	return Say(b.String() + ".\r\n")
-}
-
-// Stuff is a mail as RETR sends it: byte-stuffed and with its end (RFC 1939
-// section 3). A mail that does not end in CRLF gains one.
-func Stuff(mail []byte) string {
-	out := bytes.ReplaceAll(append([]byte("\r\n"), mail...), []byte("\r\n."), []byte("\r\n.."))[2:]
-	if len(out) > 0 && !bytes.HasSuffix(out, []byte("\r\n")) {
-		out = append(out, "\r\n"...)
-	}
-	return string(out) + ".\r\n"
+func errorf(format string, args ...any) Reply {
+	return Say(fmt.Sprintf("-ERR "+format+"\r\n", args...))
 }
