@@ -2,7 +2,6 @@ package imap
 
 import (
 	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -59,7 +58,7 @@ type guard struct {
 	in inlet
 
 	// What the reading goroutine knows.
-	long    []byte // a line longer than in's buffer
+	long    []byte // the beginning of a line longer than in's buffer
 	out     []byte // octets approved and not yet read by the client
 	literal int64  // octets of an approved literal still to pass
 	open    state  // what the next line continues
@@ -69,19 +68,16 @@ type guard struct {
 	answer  int64  // octets of literals since then
 
 	asked   atomic.Int64           // octets of wanted mail since the last tagged response
-	reading atomic.Int64           // when the blocked read of the server began (UnixNano), or 0
-	writing atomic.Int64           // when the blocked write began, or 0
-	swallow atomic.Bool            // the next write is not sent (see waiting for news)
+	writing atomic.Int64           // when the blocked write began (UnixNano), or 0
 	wanted  atomic.Pointer[string] // the item that an answer has, other than news; nil: any
 	settled atomic.Bool            // the capabilities are known, and stay what they are
 
 	// Called by the reading goroutine.
 	onStatus  func(text string)
-	onIdled   func() // the server has ended the IDLE sent last
 	onExists  func(n int64)
 	onExpunge func()
 
-	idle atomic.Pointer[string] // the tag of the IDLE sent last; nil: none
+	idle atomic.Pointer[idling] // the IDLE under way; nil: none
 
 	mu  sync.Mutex
 	err error // the first failure; it stays
@@ -101,20 +97,8 @@ const (
 // server's first octet.
 func newGuard(conn net.Conn, greeting string) *guard {
 	g := &guard{Conn: conn, out: []byte(greeting)}
-	g.in.r = timed{conn, &g.reading}
+	g.in.r = conn
 	return g
-}
-
-// timed notes since when a read is blocked.
-type timed struct {
-	conn  net.Conn
-	since *atomic.Int64
-}
-
-func (t timed) Read(p []byte) (int, error) {
-	t.since.Store(time.Now().UnixNano())
-	defer t.since.Store(0)
-	return t.conn.Read(p)
 }
 
 // Read implements net.Conn: approved octets.
@@ -136,20 +120,27 @@ func (g *guard) Read(p []byte) (int, error) {
 			}
 			return n, err
 		}
-		if err := g.next(); err != nil {
+		switch err := g.next(); err {
+		case nil:
+		case errMore:
+			g.in.fill()
+		default:
 			return 0, g.fail(err)
 		}
 	}
 	return 0, nil
 }
 
-// next reads one line and approves it, drops it or returns a violation.
+// next approves one line, drops it or returns a violation. It is errMore where no
+// whole line has come.
 func (g *guard) next() error {
 	line, err := g.readLine()
-	if err == io.EOF && len(line) == 0 && g.open == fresh {
+	switch {
+	case err == errMore:
+		return errMore
+	case err == io.EOF && len(line) == 0 && g.open == fresh:
 		return io.EOF
-	}
-	if err != nil {
+	case err != nil:
 		return unexpected(err)
 	}
 	if g.lines += max(int64(len(line)), leastLine); g.lines > maxLines {
@@ -167,24 +158,21 @@ func (g *guard) next() error {
 	}
 }
 
-// readLine reads to the next LF. The slice is valid until the next read.
+// readLine gives what has come up to the next LF, or errMore. The slice is valid
+// until the next read.
 func (g *guard) readLine() ([]byte, error) {
-	if cap(g.long) > 64<<10 {
-		g.long = nil
-	}
 	line, err := g.in.ReadSlice()
-	if err != bufio.ErrBufferFull {
-		return line, err
-	}
-	g.long = append(g.long[:0], line...)
 	for err == bufio.ErrBufferFull {
+		g.long = append(g.long, line...)
 		if len(g.long) > maxResponse {
 			return g.long, violatef("a line of more than %d octets", maxResponse)
 		}
 		line, err = g.in.ReadSlice()
-		g.long = append(g.long, line...)
 	}
-	return g.long, err
+	if err != errMore && len(g.long) > 0 {
+		line, g.long = append(g.long, line...), nil
+	}
+	return line, err
 }
 
 // spend counts octets of literals against what one answer may hold.
@@ -223,13 +211,6 @@ func (g *guard) drop(literal int64) error {
 func (g *guard) Write(p []byte) (int, error) {
 	if err := g.failure(); err != nil {
 		return 0, err
-	}
-	if g.swallow.Swap(false) {
-		return len(p), nil
-	}
-	if tag, ok := bytes.CutSuffix(p, []byte(" IDLE\r\n")); ok {
-		last := string(tag)
-		g.idle.Store(&last)
 	}
 	g.writing.Store(time.Now().UnixNano())
 	defer g.writing.Store(0)

@@ -16,6 +16,10 @@ func (g *guard) begin(line []byte) error {
 		if len(line) > maxStatus {
 			return violatef("a continuation request of %d octets", len(line))
 		}
+		if idle := g.idle.Load(); idle != nil {
+			idle.says("+", nil)
+			return g.drop(-1)
+		}
 		return g.pass(line, fresh, -1)
 	case !bytes.HasPrefix(text, []byte("* ")):
 		return g.tagged(line, text)
@@ -78,8 +82,12 @@ func (g *guard) tagged(line, text []byte) error {
 	}
 	g.lines, g.answer = 0, 0
 	g.asked.Store(0)
-	if idle := g.idle.Load(); idle != nil && *idle == string(tag) && g.onIdled != nil {
-		g.onIdled()
+	if string(tag) == "DONE" { // it came as the server ended IDLE by itself, and is taken for a command
+		return g.drop(-1)
+	}
+	if idle := g.idle.Load(); idle != nil && idle.tag == string(tag) {
+		idle.says(strings.ToUpper(string(kind)), rest)
+		return g.drop(-1)
 	}
 	if _, changes := cutItem(rest, "[CAPABILITY"); changes && g.settled.Load() {
 		line = append(line[:len(text)-len(rest)], "\r\n"...)

@@ -99,24 +99,25 @@ func lastResponse(d string) string {
 	return d[at:]
 }
 
-func TestOnlyTheAnswerToIDLEIsItsEnd(t *testing.T) {
-	for said, want := range map[string]int{
-		"T4 OK CAPABILITY completed\r\n":                 0,
-		"T4 OK\r\n+ idling\r\n* 4 EXISTS\r\n":            0,
-		"T4 OK\r\n+ idling\r\nT5 OK enough\r\n":          1,
-		"T5 NO not now\r\n":                              1,
-		"+ idling\r\nT55 OK\r\nT5 OK\r\nT4 BAD what\r\n": 1,
+func TestWhatConcernsIDLEIsHeardAndNotPassedOn(t *testing.T) {
+	for _, c := range []struct{ said, passed, heard string }{
+		{"T4 OK CAPABILITY completed\r\n", "T4 OK CAPABILITY completed\r\n", ""},
+		{"T4 OK\r\n+ idling\r\n* 4 EXISTS\r\n", "T4 OK\r\n* 4 EXISTS\r\n", "+"},
+		{"+ idling\r\n+ again\r\nI1 OK enough\r\n", "", "+ OK"},
+		{"I1 NO [UNAVAILABLE] not now\r\n", "", "NO"},
+		{"+ idling\r\nI11 OK\r\nI1 OK\r\nDONE BAD what\r\n", "I11 OK\r\n", "+ OK"},
 	} {
-		ended := 0
-		g := newGuard(octets{r: strings.NewReader(said)}, "")
-		g.onIdled = func() { ended++ }
-		for _, command := range []string{"T4 CAPABILITY\r\n", "T5 IDLE\r\n"} {
-			if _, err := g.Write([]byte(command)); err != nil {
-				t.Fatal(err)
-			}
+		g := newGuard(octets{r: strings.NewReader(c.said)}, "")
+		i := newIdling("I1")
+		g.idle.Store(i)
+		passed, err := io.ReadAll(g)
+		close(i.heard)
+		var heard []string
+		for said := range i.heard {
+			heard = append(heard, string(said.Type))
 		}
-		if _, err := io.ReadAll(g); err != nil || ended != want {
-			t.Errorf("after %q IDLE has ended %d times, want %d; %v", said, ended, want, err)
+		if err != nil || string(passed) != c.passed || strings.Join(heard, " ") != c.heard {
+			t.Errorf("of %q %q was passed on and %q heard, want %q and %q; %v", c.said, passed, heard, c.passed, c.heard, err)
 		}
 	}
 }

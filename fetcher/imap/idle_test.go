@@ -2,6 +2,7 @@ package imap_test
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -116,7 +118,8 @@ func startIdleServer(b *testing.B) (plain, secure string, caFile string) {
 }
 
 // BenchmarkIdle opens 500 sessions that wait, with this package and with
-// imapclient alone, and reports the memory of each, heap and stacks.
+// imapclient alone, in turns, and reports the memory of each: the median of the
+// rounds, heap and stacks.
 func BenchmarkIdle(b *testing.B) {
 	const sessions = 500
 	plain, secure, ca := startIdleServer(b)
@@ -143,21 +146,33 @@ func BenchmarkIdle(b *testing.B) {
 			// whoever comes first.
 			measure(sessions, startOurs)
 			measure(sessions, startTheirs)
-			var ours, theirs int64
+			var ours, theirs []memory
 			for b.Loop() {
-				ours += measure(sessions, startOurs)
-				theirs += measure(sessions, startTheirs)
+				ours = append(ours, measure(sessions, startOurs))
+				theirs = append(theirs, measure(sessions, startTheirs))
 			}
-			each := float64(b.N) * sessions * 1024
-			b.ReportMetric(float64(ours)/each, "KB/session")
-			b.ReportMetric(float64(theirs)/each, "imapclient-KB/session")
-			b.ReportMetric(float64(ours)/float64(theirs), "ratio")
+			our, their := median(ours), median(theirs)
+			const each = sessions * 1024
+			b.ReportMetric(float64(our.heap+our.stacks)/each, "KB/session")
+			b.ReportMetric(float64(our.stacks)/each, "stacks-KB/session")
+			b.ReportMetric(float64(their.heap+their.stacks)/each, "imapclient-KB/session")
+			b.ReportMetric(float64(their.stacks)/each, "imapclient-stacks-KB/session")
+			b.ReportMetric(float64(our.heap+our.stacks)/float64(their.heap+their.stacks), "ratio")
 		})
 	}
 }
 
+// memory is what sessions hold, in octets.
+type memory struct{ heap, stacks int64 }
+
+// median is the round of middling size.
+func median(rounds []memory) memory {
+	slices.SortFunc(rounds, func(a, b memory) int { return cmp.Compare(a.heap+a.stacks, b.heap+b.stacks) })
+	return rounds[len(rounds)/2]
+}
+
 // measure is the memory of n sessions together, when nothing else runs.
-func measure(n int, start func() (stop func())) int64 {
+func measure(n int, start func() (stop func())) memory {
 	goroutines := runtime.NumGoroutine()
 	before := inUse()
 	var stops []func()
@@ -173,16 +188,16 @@ func measure(n int, start func() (stop func())) int64 {
 	for runtime.NumGoroutine() > goroutines {
 		runtime.Gosched()
 	}
-	return after - before
+	return memory{after.heap - before.heap, after.stacks - before.stacks}
 }
 
-func inUse() int64 {
+func inUse() memory {
 	for range 5 {
 		runtime.GC() // each frees more of the stacks that are not used
 	}
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc + m.StackInuse)
+	return memory{int64(m.HeapAlloc), int64(m.StackInuse)}
 }
 
 func waitOurs(b *testing.B, s *imap.Source) (stop func()) {

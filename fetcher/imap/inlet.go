@@ -3,8 +3,11 @@ package imap
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"io"
 	"sync"
+	"sync/atomic"
+	"time"
 )
 
 const (
@@ -17,11 +20,16 @@ var wideBuffers = sync.Pool{New: func() any { b := make([]byte, wide); return &b
 // inlet is a buffered reader that needs little memory while nothing comes:
 // thousands of connections spend their lives waiting. Its buffer is wide from when
 // a read fills the narrow one until it has run dry.
+//
+// ReadSlice does not read from the connection by itself, so that a session that
+// waits keeps few frames on its stack; its caller calls fill.
 type inlet struct {
 	r       io.Reader
+	blocked atomic.Int64 // when the read that waits began (UnixNano), or 0
 	small   [narrow]byte
 	big     *[]byte // nil: small is in use
 	at, end int     // what is buffered and not read
+	looked  int     // octets of it that hold no LF
 	whole   bool    // the last read filled the buffer, so there is probably more
 	err     error   // the end, for when the buffer is empty
 }
@@ -47,33 +55,36 @@ func (in *inlet) fill() {
 		wideBuffers.Put(in.big)
 		in.big = nil
 	}
+	in.blocked.Store(time.Now().UnixNano())
 	n, err := in.r.Read(in.buf()[in.end:])
+	in.blocked.Store(0)
 	in.end += n
 	in.whole = in.end == len(in.buf())
 	in.err = err
 }
 
-// ReadSlice reads to the next LF. The slice is valid until the next call. Where
-// the buffer is too narrow, the error is bufio.ErrBufferFull.
+// errMore is ReadSlice's error when fill has to be called.
+var errMore = errors.New("more has to be read")
+
+// ReadSlice gives what is buffered up to the next LF; it is valid until the next
+// call of a method. The error is errMore where there is none yet, and
+// bufio.ErrBufferFull, with what there is, where the buffer is too narrow.
 func (in *inlet) ReadSlice() ([]byte, error) {
-	for from := 0; ; {
-		if i := bytes.IndexByte(in.buf()[in.at+from:in.end], '\n'); i >= 0 {
-			line := in.buf()[in.at : in.at+from+i+1]
-			in.at += len(line)
-			return line, nil
-		}
-		from = in.end - in.at
-		full := in.big != nil && from == wide
-		if in.err != nil || full {
-			line := in.buf()[in.at:in.end]
-			in.at = in.end
-			if full {
-				return line, bufio.ErrBufferFull
-			}
-			return line, in.err
-		}
-		in.fill()
+	have := in.buf()[in.at:in.end]
+	i := bytes.IndexByte(have[in.looked:], '\n')
+	if i < 0 && in.err == nil && (in.big == nil || len(have) < wide) {
+		in.looked = len(have)
+		return nil, errMore
 	}
+	err := in.err
+	switch {
+	case i >= 0:
+		have, err = have[:in.looked+i+1], nil
+	case in.big != nil && len(have) == wide:
+		err = bufio.ErrBufferFull
+	}
+	in.at, in.looked = in.at+len(have), 0
+	return have, err
 }
 
 // Read implements io.Reader. What is larger than the buffer is not copied through
@@ -84,7 +95,9 @@ func (in *inlet) Read(p []byte) (int, error) {
 			return 0, in.err
 		}
 		if len(p) >= wide {
+			in.blocked.Store(time.Now().UnixNano())
 			n, err := in.r.Read(p)
+			in.blocked.Store(0)
 			in.whole, in.err = true, err
 			if n > 0 {
 				return n, nil

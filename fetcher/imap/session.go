@@ -30,9 +30,10 @@ type session struct {
 	validity atomic.Int64  // UIDVALIDITY as said since the last SELECT; -1: not said
 	opening  atomic.Bool   // a SELECT is under way: what is said is no news
 	news     chan struct{} // the selected box got mail
-	idled    chan struct{} // the server ended an IDLE
 
 	selected *box // nil: none
+	idles    int  // IDLE commands sent
+	noIdle   bool // the server refused one
 	told     bool // the selected box was left in Wait, and nothing else was done since
 	over     bool // the connection has ended, and that was reported
 	closed   bool
@@ -55,7 +56,7 @@ var (
 func newSession(s *Source, conn connection, greeting string) *session {
 	x := &session{
 		src: s, g: newGuard(conn, greeting),
-		news: make(chan struct{}, 1), idled: make(chan struct{}, 1),
+		news: make(chan struct{}, 1),
 	}
 	x.client = x.listen()
 	return x

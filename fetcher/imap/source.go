@@ -167,7 +167,6 @@ func (s *Source) warn(fact string, args ...any) {
 // listen makes the imapclient over the guard, with the session's ears.
 func (x *session) listen() *imapclient.Client {
 	x.g.onStatus = x.heard
-	x.g.onIdled = func() { notify(x.idled) }
 	x.g.onExists = x.counted
 	x.g.onExpunge = x.expunged
 	return imapclient.New(x.g, nil)

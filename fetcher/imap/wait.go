@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/emersion/go-imap/v2"
-	"github.com/emersion/go-imap/v2/imapclient"
 )
 
 const waiting = "waiting for mail"
@@ -19,54 +18,13 @@ func (x *session) Wait(ctx context.Context, name string) error {
 	}
 	limit := time.NewTimer(x.src.o.IdleRenew)
 	defer limit.Stop()
-	var err error
-	if x.caps.Has(imap.CapIdle) {
-		err = x.idle(ctx, limit.C)
-	} else {
-		err = x.ask(ctx, limit.C)
-	}
-	return err
-}
-
-// idle waits in IDLE. The server may end it by itself; imapclient would not see
-// that.
-func (x *session) idle(ctx context.Context, limit <-chan time.Time) error {
 	if x.heardNews() {
 		return ctx.Err()
 	}
-	var idle *imapclient.IdleCommand
-	err := x.within(ctx, waiting, x.src.o.IdleReply, x.src.o.IdleReply, func() (err error) {
-		drain(x.idled)
-		idle, err = x.client.Idle()
-		return err
-	})
-	if err != nil {
-		return err
+	if x.caps.Has(imap.CapIdle) && !x.noIdle {
+		return x.idle(ctx, limit.C)
 	}
-	over := false
-	select {
-	case <-x.news:
-		x.told = true
-	case <-limit:
-	case <-ctx.Done():
-	case <-x.idled:
-		over = true
-	case <-x.client.Closed():
-		return x.connectionError(waiting, nil)
-	}
-	over = over || drain(x.idled)
-	// The session is used further after ctx ended, so ctx is left out here.
-	err = x.within(context.WithoutCancel(ctx), waiting, x.src.o.IdleReply, x.src.o.IdleReply, func() error {
-		x.g.swallow.Store(over) // DONE is for an IDLE that is under way
-		if err := idle.Close(); err != nil {
-			return err
-		}
-		return idle.Wait()
-	})
-	if err != nil {
-		return err
-	}
-	return ctx.Err()
+	return x.ask(ctx, limit.C)
 }
 
 // ask waits with NOOP, in answer to which the server says what is new (RFC 3501

@@ -128,20 +128,49 @@ func TestWaitEndsInTime(t *testing.T) {
 }
 
 func TestAServerMayEndIDLEItself(t *testing.T) {
-	for _, reply := range []imapd.Reply{
-		imapd.Say("+ idling\r\n$ OK enough\r\n"),
-		imapd.Say("$ NO not now\r\n"),
-		imapd.Say("$ BAD what\r\n"),
-	} {
-		s := imapd.Start(t, imapd.Options{Script: imapd.Script{"IDLE": reply}}, three...)
-		x := open(t, client(t, s, dial.Plain, nil))
-		err := x.(fetcher.Watcher).Wait(t.Context(), "INBOX")
-		if ended := reply.Octets[0] == '+'; ended != (err == nil) {
-			t.Errorf("%q: Wait = %v", reply.Octets, err)
+	s := imapd.Start(t, imapd.Options{Script: imapd.Script{"IDLE": imapd.Say("+ idling\r\n$ OK enough\r\n")}}, three...)
+	x := open(t, client(t, s, dial.Plain, nil))
+	if err := x.(fetcher.Watcher).Wait(t.Context(), "INBOX"); err != nil {
+		t.Errorf("Wait = %v", err)
+	}
+	usable(t, x, 3)
+	if slices.Contains(s.Commands(), "DONE") {
+		t.Error("DONE was sent to a server that is not in IDLE")
+	}
+}
+
+func TestDONETooLateIsHarmless(t *testing.T) {
+	s := imapd.Start(t, imapd.Options{Script: imapd.Script{"DONE": imapd.Say("$ OK I ended it before\r\nDONE BAD Error in IMAP command\r\n")}}, three...)
+	x := open(t, client(t, s, dial.Plain, func(o *Options) { o.IdleRenew = time.Millisecond }))
+	if err := x.(fetcher.Watcher).Wait(t.Context(), "INBOX"); err != nil {
+		t.Errorf("Wait = %v", err)
+	}
+	usable(t, x, 3)
+}
+
+func TestAServerThatRefusesIDLEIsAskedInstead(t *testing.T) {
+	for _, refusal := range []string{"$ NO not now\r\n", "$ BAD what\r\n"} {
+		s := imapd.Start(t, imapd.Options{Script: imapd.Script{"IDLE": imapd.Say(refusal)}}, three...)
+		x := open(t, client(t, s, dial.Plain, func(o *Options) { o.AskEvery = 5 * time.Millisecond }))
+		for n := 4; n < 6; n++ {
+			ended := make(chan error, 1)
+			go func() { ended <- x.(fetcher.Watcher).Wait(t.Context(), "INBOX") }()
+			asked := len(s.Commands())
+			until(t, "NOOP is sent", func() bool { return slices.Contains(s.Commands()[asked:], "NOOP") })
+			s.Deliver("INBOX", two[0])
+			if err := <-ended; err != nil {
+				t.Errorf("%q: Wait = %v", refusal, err)
+			}
+			usable(t, x, n)
 		}
-		usable(t, x, 3)
-		if slices.Contains(s.Commands(), "DONE") {
-			t.Errorf("%q: DONE was sent to a server that is not in IDLE", reply.Octets)
+		idles := 0
+		for _, c := range s.Commands() {
+			if c == "IDLE" {
+				idles++
+			}
+		}
+		if idles != 1 || slices.Contains(s.Commands(), "DONE") {
+			t.Errorf("%q: IDLE was sent %d times, among %q", refusal, idles, s.Commands())
 		}
 	}
 }

@@ -67,7 +67,7 @@ func (w *watcher) wait(now time.Time) time.Duration {
 // silentFor is for how long the server has been waited for.
 func (w *watcher) silentFor(now time.Time) time.Duration {
 	longest := time.Duration(0)
-	for _, blocked := range []int64{w.g.reading.Load(), w.g.writing.Load()} {
+	for _, blocked := range []int64{w.g.in.blocked.Load(), w.g.writing.Load()} {
 		if blocked != 0 {
 			since := max(blocked, w.start.UnixNano())
 			longest = max(longest, time.Duration(now.UnixNano()-since))

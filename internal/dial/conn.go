@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -79,22 +80,25 @@ func (c *Conn) handshake(ctx context.Context, config *tls.Config) error {
 // Read implements net.Conn. With TLS 1.3 a server refuses a client certificate
 // only after the handshake; that alert is explained like those within it.
 func (c *Conn) Read(p []byte) (int, error) {
-	n, err := c.read(p)
+	var r io.Reader = c.wire
+	if t := c.tls.Load(); t != nil {
+		r = t
+	}
+	n, err := r.Read(p)
+	if err != nil {
+		err = c.explainRead(err)
+	}
 	failpoint.Hit("wire.received")
 	c.record.received(p[:n])
 	return n, err
 }
 
-func (c *Conn) read(p []byte) (int, error) {
-	t := c.tls.Load()
-	if t == nil {
-		return c.wire.Read(p)
+//go:noinline
+func (c *Conn) explainRead(err error) error {
+	if isAlert(err) {
+		return handshakeError(c.server, c.config, err)
 	}
-	n, err := t.Read(p)
-	if err != nil && isAlert(err) {
-		err = handshakeError(c.server, c.config, err)
-	}
-	return n, err
+	return err
 }
 
 // Write implements net.Conn.

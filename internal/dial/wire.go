@@ -70,34 +70,46 @@ func newWire(raw net.Conn, limits Limits) *wire {
 	return w
 }
 
-// Read reads what is there, at most what the budget leaves.
+// Read reads what is there, at most what the budget leaves. It keeps little on the
+// stack: thousands of connections wait in it, and a stack that is deeper than a few
+// hundred octets costs each of them a further page.
 func (w *wire) Read(p []byte) (int, error) {
-	w.mu.Lock()
-	if w.readErr != nil {
-		defer w.mu.Unlock()
-		return 0, w.readErr
-	}
-	if limit := w.budget.Load(); limit > 0 {
-		left := limit - w.in.Load()
-		if left <= 0 && len(p) > 0 {
-			defer w.mu.Unlock()
-			return 0, w.failRead(&Error{Stage: "read", Err: fmt.Errorf("%w: %d octets", ErrBudget, limit)})
-		}
-		p = p[:min(int64(len(p)), left)]
-	}
-	err := w.read.start()
-	w.mu.Unlock()
+	p, err := w.beginRead(p)
 	if err != nil {
 		return 0, err
 	}
 	n, err := w.Conn.Read(p)
 	w.in.Add(int64(n))
-	if err == nil {
-		return n, nil
+	if err != nil {
+		err = w.endRead(err)
 	}
+	return n, err
+}
+
+// beginRead sets the deadline and cuts p down to the budget.
+//
+//go:noinline
+func (w *wire) beginRead(p []byte) ([]byte, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return n, w.failRead(w.explain("read", w.read.timeout, err))
+	if w.readErr != nil {
+		return nil, w.readErr
+	}
+	if limit := w.budget.Load(); limit > 0 {
+		left := limit - w.in.Load()
+		if left <= 0 && len(p) > 0 {
+			return nil, w.failRead(&Error{Stage: "read", Err: fmt.Errorf("%w: %d octets", ErrBudget, limit)})
+		}
+		p = p[:min(int64(len(p)), left)]
+	}
+	return p, w.read.start()
+}
+
+//go:noinline
+func (w *wire) endRead(err error) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.failRead(w.explain("read", w.read.timeout, err))
 }
 
 // Write writes p.
