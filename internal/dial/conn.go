@@ -33,6 +33,7 @@ type Conn struct {
 	config  *tls.Config // of tls
 	record  *Record     // nil: nothing is noted
 	once    sync.Once
+	closing atomic.Bool // Close has been called
 	closed  error
 }
 
@@ -95,7 +96,10 @@ func (c *Conn) Read(p []byte) (int, error) {
 
 //go:noinline
 func (c *Conn) explainRead(err error) error {
-	if isAlert(err) {
+	switch {
+	case c.closing.Load(): // a server that answers close_notify at once would make it io.EOF
+		return net.ErrClosed
+	case isAlert(err):
 		return handshakeError(c.server, c.config, err)
 	}
 	return err
@@ -116,6 +120,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 // tried first, for 100 ms at most. It may be called more than once.
 func (c *Conn) Close() error {
 	c.once.Do(func() {
+		c.closing.Store(true)
 		if t := c.tls.Load(); t != nil {
 			force := time.AfterFunc(closing, func() { c.wire.Close() })
 			defer force.Stop()
