@@ -30,15 +30,24 @@ type subject struct {
 	Mailbox *Origin         `json:"mailbox"`
 }
 
-var conditions = expr.New(
-	expr.Function[subject]{Name: "has", Type: (func(text, part string) bool)(nil), Call: has},
-	expr.Function[subject]{Name: "from", Type: (func() string)(nil), Call: from, Lower: true},
-	expr.Function[subject]{Name: "header", Type: (func(name string) string)(nil), Call: header, Check: checkHeader},
-	expr.Function[subject]{Name: "anyTo", Type: (func(address string) bool)(nil), Call: anyTo, Check: checkAnyTo},
-)
+var conditions = expr.New(Functions(func(s *subject) *parser.Message { return s.Message })...)
+
+// Functions are those every expression about a mail may call: has, from, header
+// and anyTo (docs/routes.md). of is the mail an E is about.
+func Functions[E any](of func(*E) *parser.Message) []expr.Function[E] {
+	about := func(f func(*parser.Message, *expr.Meter, []string) (any, error)) func(*E, *expr.Meter, []string) (any, error) {
+		return func(env *E, m *expr.Meter, args []string) (any, error) { return f(of(env), m, args) }
+	}
+	return []expr.Function[E]{
+		{Name: "has", Type: (func(text, part string) bool)(nil), Call: about(has)},
+		{Name: "from", Type: (func() string)(nil), Call: about(from), Lower: true},
+		{Name: "header", Type: (func(name string) string)(nil), Call: about(header), Check: checkHeader},
+		{Name: "anyTo", Type: (func(address string) bool)(nil), Call: about(anyTo), Check: checkAnyTo},
+	}
+}
 
 // has tells whether the text has the part in it, whatever the case of letters.
-func has(_ *subject, m *expr.Meter, args []string) (any, error) {
+func has(_ *parser.Message, m *expr.Meter, args []string) (any, error) {
 	text, part := args[0], strings.ToLower(args[1])
 	if err := m.Made(len(args[1])); err != nil {
 		return nil, err
@@ -74,20 +83,20 @@ func containsLower(text, part string) bool {
 }
 
 // from is the address of the first author, in lower case; "" where there is none.
-func from(s *subject, m *expr.Meter, _ []string) (any, error) {
-	if len(s.Message.From) == 0 {
+func from(msg *parser.Message, m *expr.Meter, _ []string) (any, error) {
+	if len(msg.From) == 0 {
 		return "", nil
 	}
-	address, err := m.Text(s.Message.From[0].Email)
+	address, err := m.Text(msg.From[0].Email)
 	return strings.ToLower(address), err
 }
 
 // header is the value of the first field of that name; "" where there is none.
-func header(s *subject, m *expr.Meter, args []string) (any, error) {
-	if err := m.Read(16 * len(s.Message.Headers)); err != nil {
+func header(msg *parser.Message, m *expr.Meter, args []string) (any, error) {
+	if err := m.Read(16 * len(msg.Headers)); err != nil {
 		return nil, err
 	}
-	for _, h := range s.Message.Headers {
+	for _, h := range msg.Headers {
 		if strings.EqualFold(h.Name, args[0]) {
 			return m.Text(h.Value)
 		}
@@ -104,8 +113,7 @@ func checkHeader(literals []*string) error {
 
 // anyTo tells whether the mail is addressed to that address, or to any address of
 // that domain: in To, Cc or Bcc, or by the server that delivered it.
-func anyTo(s *subject, m *expr.Meter, args []string) (any, error) {
-	msg := s.Message
+func anyTo(msg *parser.Message, m *expr.Meter, args []string) (any, error) {
 	if err := m.Read(64 * (len(msg.To) + len(msg.CC) + len(msg.BCC) + len(msg.DeliveredTo))); err != nil {
 		return nil, err
 	}

@@ -29,6 +29,10 @@ type parseFlags struct {
 	format      string
 	attachments string
 	filesFrom   string
+	body        string // file of a template's body
+	sink        string
+
+	attachmentsSet bool
 }
 
 func (c *cli) parseCommand() *cobra.Command {
@@ -41,26 +45,34 @@ order, one line: data.message of the native event, or the body in another
 format with nothing set for it. A format that is not JSON gives the exact octets
 of the body, raw those of the mail. A file that cannot
 be read is named on standard error, the others are printed, and the exit code
-is 65. No mail is refused: what had to be mended in it stands in "problems".`,
+is 65. No mail is refused: what had to be mended in it stands in "problems".
+
+With --sink the mail is written as that sink of the configuration would; with
+--format template and --body as a template lays it out.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 && f.filesFrom == "" {
 				return usageError(errors.New("parse needs a FILE, or - for standard input"))
 			}
 			return nil
 		},
-		RunE: func(_ *cobra.Command, args []string) error { return c.parse(f, args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f.attachmentsSet = cmd.Flags().Changed("attachments")
+			return c.parse(f, args)
+		},
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.format, "format", "native", "how a mail is written: "+strings.Join(payload.Formats(), ", "))
 	flags.StringVar(&f.attachments, "attachments", "inline", "contents of attachments: inline, auto, metadata or none")
+	flags.StringVar(&f.body, "body", "", "with --format template, its body: a tree of YAML or JSON in `FILE`")
+	flags.StringVar(&f.sink, "sink", "", "write it as the sink `NAME` of the configuration would")
 	flags.StringVar(&f.filesFrom, "files-from", "", "read the names of files from `FILE`, one a line; - is standard input")
 	return cmd
 }
 
 func (c *cli) parse(f parseFlags, args []string) error {
-	r, err := payload.NewRenderer(f.format, payload.Options{Attachments: payload.Attachments(f.attachments)})
+	r, err := f.renderer(c)
 	if err != nil {
-		return usageError(err)
+		return err
 	}
 	out := bufio.NewWriterSize(c.out, 64<<10)
 	p := newProgress(c, len(args))

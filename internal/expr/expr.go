@@ -1,5 +1,6 @@
-// Package expr compiles and evaluates conditions: expr-lang expressions that are
-// true or false, over variables whose fields go by their JSON names.
+// Package expr compiles and evaluates expr-lang expressions over variables whose
+// fields go by their JSON names: conditions, which are true or false, and values,
+// for the holes of templates.
 //
 // A Language says what conditions may speak of. Its type parameter is a struct;
 // the fields with a json tag are the variables, and theirs the fields:
@@ -50,10 +51,13 @@ const (
 type Function[E any] struct {
 	Name string
 	// Type is a nil func of the type conditions see: func(string) bool(nil).
-	// Parameters are strings.
+	// Parameters are strings; with Apply they may be int and any, too.
 	Type any
-	// Call gets as many arguments as Type has parameters.
+	// Call gets as many arguments as Type has parameters. What it makes, it counts.
 	Call func(env *E, m *Meter, args []string) (any, error)
+	// Apply stands in the place of Call where not all parameters are strings. An
+	// argument for any is what a pointer leads to; nil where it leads nowhere.
+	Apply func(env *E, m *Meter, args []any) (any, error)
 	// Check looks at the arguments that are literals when the condition is
 	// compiled; others are nil. It may be nil.
 	Check func(literals []*string) error
@@ -102,13 +106,31 @@ func (f *frame[E]) budget() *Meter { return &f.meter }
 func New[E any](functions ...Function[E]) *Language[E] {
 	l := &Language[E]{names: newNames[E](), functions: map[string]function{}, calls: functions}
 	for _, f := range functions {
-		l.functions[f.Name] = newFunction(f.Name, f.Type, f.Check, f.Lower)
+		l.functions[f.Name] = newFunction(f.Name, f.Type, f.Check, f.Lower, f.Apply != nil)
 	}
 	return l
 }
 
-// Compile checks and compiles the expression. Its error is an *Error.
-func (l *Language[E]) Compile(source string) (_ *Program[E], err error) {
+// Compile checks and compiles a condition. Its error is an *Error.
+func (l *Language[E]) Compile(source string) (*Program[E], error) {
+	program, err := l.compile(source, reflect.Bool)
+	if err != nil {
+		return nil, err
+	}
+	return &Program[E]{program}, nil
+}
+
+// CompileValue checks and compiles an expression that gives a value. Its error is
+// an *Error.
+func (l *Language[E]) CompileValue(source string) (*Value[E], error) {
+	program, err := l.compile(source, reflect.Invalid)
+	if err != nil {
+		return nil, err
+	}
+	return &Value[E]{program}, nil
+}
+
+func (l *Language[E]) compile(source string, gives reflect.Kind) (_ *vm.Program, err error) {
 	defer func() {
 		if fault := recover(); fault != nil {
 			err = &Error{Message: fmt.Sprintf("a defect in the compiler of expressions: %v", fault)}
@@ -136,8 +158,8 @@ func (l *Language[E]) Compile(source string) (_ *Program[E], err error) {
 	if c.err != nil {
 		return nil, l.names.polish(c.err.Bind(tree.Source), source)
 	}
-	tree.Node = c.guard(tree.Node, false)
-	config.Expect = reflect.Bool
+	tree.Node = c.guard(tree.Node, gives == reflect.Invalid)
+	config.Expect = gives
 	if _, err = checker.Check(tree, config); err != nil {
 		return nil, l.names.polish(err, source)
 	}
@@ -145,7 +167,7 @@ func (l *Language[E]) Compile(source string) (_ *Program[E], err error) {
 	if err != nil {
 		return nil, l.names.polish(err, source)
 	}
-	return &Program[E]{program}, nil
+	return program, nil
 }
 
 // config is fresh for each compilation: it caches what it sees.
@@ -173,16 +195,35 @@ func (l *Language[E]) config() *conf.Config {
 // meanwhile. It fails where a bound is exceeded, and on what cannot be computed
 // (a division by zero, a date that is none). It never panics.
 func (p *Program[E]) Eval(env *E) (bool, error) {
-	machine := vm.VM{MemoryBudget: MaxElements}
-	out, err := machine.Run(p.program, &frame[E]{Env: env, meter: Meter{left: MaxSteps}})
+	out, err := run(p.program, env)
 	if err != nil {
-		return false, evaluation(err)
+		return false, err
 	}
 	holds, ok := out.(bool)
 	if !ok {
 		return false, &Error{Message: fmt.Sprintf("the expression gave %s instead of true or false", kindOf(out))}
 	}
 	return holds, nil
+}
+
+// Value is a compiled expression that gives a value. It is safe for concurrent
+// use.
+type Value[E any] struct{ program *vm.Program }
+
+// Eval gives the value for env: nil where it is absent, and what a pointer leads
+// to. It fails and ends where Program.Eval does.
+func (v *Value[E]) Eval(env *E) (any, error) {
+	out, err := run(v.program, env)
+	return follow(out), err
+}
+
+func run[E any](program *vm.Program, env *E) (any, error) {
+	machine := vm.VM{MemoryBudget: MaxElements}
+	out, err := machine.Run(program, &frame[E]{Env: env, meter: Meter{left: MaxSteps}})
+	if err != nil {
+		return nil, evaluation(err)
+	}
+	return out, nil
 }
 
 // maxMessage is how long the message of an evaluation may be, in octets.

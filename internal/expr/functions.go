@@ -36,14 +36,14 @@ type function struct {
 	lower bool
 }
 
-func newFunction(name string, typ any, check func([]*string) error, lower bool) function {
+func newFunction(name string, typ any, check func([]*string) error, lower, apply bool) function {
 	t := reflect.TypeOf(typ)
 	if t == nil || t.Kind() != reflect.Func || t.NumOut() != 1 || t.IsVariadic() {
 		panic(fmt.Sprintf("expr: the type of function %s is not one of a function with one result", name))
 	}
 	for i := range t.NumIn() {
-		if t.In(i).Kind() != reflect.String {
-			panic(fmt.Sprintf("expr: parameter %d of function %s is not a string", i+1, name))
+		if in := t.In(i); in != stringType && !(apply && (in == anyType || in == intType)) {
+			panic(fmt.Sprintf("expr: parameter %d of function %s is a %s", i+1, name, in))
 		}
 	}
 	return function{name, t, check, lower}
@@ -74,6 +74,12 @@ func (l *Language[E]) bind(f Function[E]) *builtin.Function {
 		if !ok {
 			return nil, fmt.Errorf("%s was called on %T", f.Name, args[0])
 		}
+		if err := fr.meter.spend(1); err != nil {
+			return nil, err
+		}
+		if f.Apply != nil {
+			return applied(f, fr, args[1:])
+		}
 		texts := make([]string, len(args)-1)
 		for i, a := range args[1:] {
 			text, ok := a.(string)
@@ -82,9 +88,32 @@ func (l *Language[E]) bind(f Function[E]) *builtin.Function {
 			}
 			texts[i] = text
 		}
-		if err := fr.meter.spend(1); err != nil {
-			return nil, err
-		}
 		return f.Call(fr.Env, &fr.meter, texts)
 	}}
+}
+
+var intType = reflect.TypeFor[int]()
+
+// applied calls a function whose parameters have types of their own.
+func applied[E any](f Function[E], fr *frame[E], args []any) (any, error) {
+	t := reflect.TypeOf(f.Type)
+	own := make([]any, len(args))
+	for i, a := range args {
+		own[i] = follow(a)
+		switch t.In(i) {
+		case stringType:
+			text, ok := own[i].(string)
+			if !ok && own[i] != nil {
+				return nil, fmt.Errorf("%s wants a text, not %s", f.Name, kindOf(own[i]))
+			}
+			own[i] = text
+		case intType:
+			n, ok := own[i].(int)
+			if !ok {
+				return nil, fmt.Errorf("%s wants a number, not %s", f.Name, kindOf(own[i]))
+			}
+			own[i] = n
+		}
+	}
+	return f.Apply(fr.Env, &fr.meter, own)
 }

@@ -72,6 +72,7 @@ var formats = []func() Format{
 	func() Format { return &native{} },
 	func() Format { return &raw{} },
 	func() Format { return &cloudEvents{} },
+	func() Format { return &template{} },
 }
 
 // Formats are the names Lookup knows.
