@@ -3,6 +3,7 @@ package spool
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 )
 
@@ -105,6 +106,22 @@ func (c *committer) next() (batch []*request, open bool) {
 	return batch, !c.closed
 }
 
+// gather lets the callers just told of their commit come back with their next
+// change before the next batch is cut, so that they need not wait for the one
+// after it. It takes no longer than they need to get there.
+func (c *committer) gather() {
+	for had := -1; ; {
+		c.mu.Lock()
+		n := len(c.queue)
+		c.mu.Unlock()
+		if n == had || n >= batchOps {
+			return
+		}
+		had = n
+		runtime.Gosched()
+	}
+}
+
 // commitAll is the one goroutine that writes.
 func (s *Spool) commitAll() {
 	ctx := context.WithoutCancel(s.root)
@@ -122,6 +139,7 @@ func (s *Spool) commitAll() {
 			s.failed(err)
 			s.log.Error("store housekeeping failed", "error", err)
 		}
+		s.commits.gather()
 	}
 }
 

@@ -53,7 +53,7 @@ func (s *Spool) claim(ctx context.Context, q *queue, probe bool) (*Claim, error)
 	q.claimed[d.Delivery] = d
 	s.claims[d.Delivery] = d
 	s.window.hold(d.entry)
-	s.paced.wake()
+	s.depart()
 	if len(q.ready) > 0 || q.beyond != nil {
 		q.waiters.wake() // another takes over the watch
 	}

@@ -52,20 +52,21 @@ type Spool struct {
 	calls   sync.WaitGroup // methods that run
 	commits committer
 
-	mu      sync.Mutex
-	err     error         // why every call fails: ErrClosed or ErrFenced
-	ended   chan struct{} // closed when err is set
-	closing sync.Once
-	window  window
-	routing routing
-	queues  map[string]*queue
-	claims  map[string]*delivery // by delivery id
-	settled map[string]*waiters  // by mailbox: told of new settlements
-	moved   map[ID]*waiters      // told of a change to a mail
-	drained waiters              // told when claims or routing end
-	paced   waiters              // told when a mail leaves the window
-	pressed waiters              // the purger: told when the quota is passed
-	usage   usage
+	mu       sync.Mutex
+	err      error         // why every call fails: ErrClosed or ErrFenced
+	ended    chan struct{} // closed when err is set
+	closing  sync.Once
+	window   window
+	routing  routing
+	queues   map[string]*queue
+	claims   map[string]*delivery // by delivery id
+	settled  map[string]*waiters  // by mailbox: told of new settlements
+	moved    map[ID]*waiters      // told of a change to a mail
+	drained  waiters              // told when claims or routing end
+	paced    waiters              // told when a mail leaves the window
+	departed time.Time            // when the last one did
+	pressed  waiters              // the purger: told when the quota is passed
+	usage    usage
 }
 
 var _ API = (*Spool)(nil)

@@ -33,9 +33,16 @@ type batch struct {
 	mailbox map[string]*[8]int64 // by the columns below
 	sink    map[string]*[4]int   // pending, deferred, delivered, dead
 	feed    map[feed]int64       // octets that wait
+	learned map[int64]int        // UIDs, by box
 	unnamed []string             // files whose rows go
 	erased  int                  // mails
 	scrub   bool                 // a mail was forgotten
+}
+
+// box is what the writer remembers of one.
+type box struct {
+	id      int64
+	mailbox string // "" until it was bound in this process
 }
 
 type feed struct{ mailbox, sink string }
@@ -63,7 +70,7 @@ func (s *Store) Commit(ctx context.Context, ops []spool.Op) error {
 		disownAll(ops)
 		return s.grade(err)
 	}
-	b := &batch{s: s, ctx: ctx, mailbox: map[string]*[8]int64{}, sink: map[string]*[4]int{}, feed: map[feed]int64{}}
+	b := &batch{s: s, ctx: ctx, mailbox: map[string]*[8]int64{}, sink: map[string]*[4]int{}, feed: map[feed]int64{}, learned: map[int64]int{}}
 	err := b.exec(s.w.Begin)
 	if err == nil {
 		err = b.all(ops)
@@ -74,7 +81,7 @@ func (s *Store) Commit(ctx context.Context, ops []spool.Op) error {
 	}
 	if err != nil {
 		_ = b.exec(s.w.Rollback) // it may be rolled back already
-		clear(s.boxes)           // ids of boxes that were not stored
+		clear(s.boxes)           // they may not have been stored
 		if err = s.grade(err); !errors.Is(err, spool.ErrFenced) {
 			disownAll(ops)
 		} // else the transaction may be found whole by the next process, which sweeps
@@ -122,11 +129,8 @@ func (b *batch) one(op spool.Op) error {
 	case *spool.LedgerOp:
 		return b.ledger(op)
 	case *spool.BindOp:
-		box, err := b.box(op.Box)
-		if err != nil {
-			return err
-		}
-		return b.bind(box, op.Mailbox)
+		_, err := b.bind(op.Box, op.Mailbox)
+		return err
 	case *spool.HoldOp:
 		if op.Resume {
 			return b.exec(b.s.w.Resume, op.Sink)
@@ -177,20 +181,26 @@ func column[T any](b *batch, stmt *sql.Stmt, args ...any) ([]T, error) {
 }
 
 func (b *batch) box(key spool.BoxKey) (int64, error) {
-	if id, ok := b.s.boxes[key]; ok {
-		return id, nil
+	known, ok := b.s.boxes[key]
+	if ok {
+		return known.id, nil
 	}
-	var id int64
-	err := b.query(b.s.w.Box, key.Account, key.Box).Scan(&id)
+	err := b.query(b.s.w.Box, key.Account, key.Box).Scan(&known.id)
 	if err == nil {
-		b.s.boxes[key] = id
+		b.s.boxes[key] = known
 	}
-	return id, err
+	return known.id, err
 }
 
 // bind says which mailbox a box belongs to.
-func (b *batch) bind(box int64, mailbox string) error {
-	return b.exec(b.s.w.Bind, box, mailbox)
+func (b *batch) bind(key spool.BoxKey, mailbox string) (id int64, err error) {
+	if id, err = b.box(key); err != nil || b.s.boxes[key].mailbox == mailbox {
+		return id, err
+	}
+	if err = b.exec(b.s.w.Bind, id, mailbox); err == nil {
+		b.s.boxes[key] = box{id, mailbox}
+	}
+	return id, err
 }
 
 // add counts for a mailbox's status.
@@ -236,6 +246,14 @@ func (b *batch) count() error {
 	}
 	for name, n := range b.sink {
 		if err := b.exec(b.s.w.CountSink, name, n[0], n[1], n[2], n[3]); err != nil {
+			return err
+		}
+	}
+	for box, n := range b.learned {
+		if n == 0 {
+			continue
+		}
+		if err := b.exec(b.s.w.CountKnown, n, box); err != nil {
 			return err
 		}
 	}

@@ -12,32 +12,32 @@ import (
 )
 
 func (b *batch) route(op *spool.RouteOp) error {
-	var mailbox string
-	var state int
-	var size int64
 	op.Err = nil
-	err := b.query(b.s.w.Routed, int64(op.ID)).Scan(&mailbox, &state, &size)
+	state := routed
 	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		op.Err = spool.ErrUnknown
-		return nil
-	case err != nil:
-		return err
-	case state != unrouted:
-		op.Err = spool.ErrRouted
-		return nil
-	}
-	b.add(mailbox, countToRoute, -1)
-	switch state = routed; {
 	case op.Quarantine != "":
 		state = quarantined
-		b.add(mailbox, countQuarantined, 1)
 	case len(op.To) == 0:
 		state = unmatched
-		b.add(mailbox, countUnrouted, 1)
 	}
-	if err := b.exec(b.s.w.Route, state, op.Quarantine, op.Facts, len(op.To), int64(op.ID)); err != nil {
+	var mailbox string
+	var size int64
+	err := b.query(b.s.w.Route, int64(op.ID), state, op.Quarantine, op.Facts, len(op.To)).Scan(&mailbox, &size)
+	if errors.Is(err, sql.ErrNoRows) {
+		op.Err, err = b.unroutable(op.ID)
 		return err
+	}
+	if err != nil {
+		return err
+	}
+	b.add(mailbox, countToRoute, -1)
+	switch state {
+	case quarantined:
+		b.add(mailbox, countQuarantined, 1)
+	case unmatched:
+		b.add(mailbox, countUnrouted, 1)
+	default:
+		b.charge(spool.Charge{Mailbox: mailbox, Loose: -size})
 	}
 	for i, to := range op.To {
 		if err := b.exec(b.s.w.Deliver, int64(op.ID), to.Sink, to.Part, op.Deliveries[i], unix(op.At)); err != nil {
@@ -48,18 +48,38 @@ func (b *batch) route(op *spool.RouteOp) error {
 			b.charge(spool.Charge{Mailbox: mailbox, Sink: to.Sink, Waiting: size})
 		}
 	}
-	if state == routed {
-		b.charge(spool.Charge{Mailbox: mailbox, Loose: -size})
-	}
 	return nil
+}
+
+// unroutable tells why a mail does not wait for routing.
+func (b *batch) unroutable(id spool.ID) (why, err error) {
+	var there bool
+	if err := b.query(b.s.w.IsThere, int64(id)).Scan(&there); err != nil {
+		return nil, err
+	}
+	if there {
+		return spool.ErrRouted, nil
+	}
+	return spool.ErrUnknown, nil
 }
 
 var states = map[spool.State]int{spool.Pending: pending, spool.Deferred: deferred, spool.Delivered: delivered, spool.Dead: dead}
 
+// owed is a delivery that is open, and what decides the fate of its mail.
+type owed struct {
+	state, attempts               int
+	due, first                    int64
+	open, dead, fate              int
+	size, delay                   int64
+	early                         bool
+	mailbox, after, failed, asked string
+}
+
 func (b *batch) record(op *spool.RecordOp) error {
 	op.Err, op.Settle = nil, spool.Due{}
-	var was, attempts int
-	err := b.query(b.s.w.Delivery, int64(op.ID), op.Sink, op.Part, op.Delivery).Scan(&was, &attempts)
+	var w owed
+	err := b.query(b.s.w.Owed, int64(op.ID), op.Sink, op.Part, op.Delivery).Scan(&w.state, &w.attempts, &w.due, &w.first,
+		&w.open, &w.dead, &w.mailbox, &w.size, &w.after, &w.delay, &w.early, &w.failed, &w.asked, &w.fate)
 	if errors.Is(err, sql.ErrNoRows) {
 		op.Err = spool.ErrUnknown
 		return nil
@@ -67,28 +87,32 @@ func (b *batch) record(op *spool.RecordOp) error {
 	if err != nil {
 		return err
 	}
-	state, next := states[op.State], int64(0)
+	state, a := states[op.State], op.Attempt
 	if state == deferred {
-		next = unix(op.Next)
+		w.due = unix(op.Next)
 	}
-	a := op.Attempt
+	if w.first == 0 {
+		w.first = unix(a.At)
+	}
+	w.attempts++
 	err = errors.Join(
-		b.exec(b.s.w.Tried, int64(op.ID), op.Sink, op.Part, state, next, unix(a.At)),
-		b.exec(b.s.w.Attempt, int64(op.ID), op.Sink, op.Part, attempts+1, unix(a.At), int64(a.Duration), state, a.Detail, a.Answer, a.Error),
+		b.exec(b.s.w.Tried, int64(op.ID), op.Sink, op.Part, state, w.due, w.attempts, w.first),
+		b.exec(b.s.w.Attempt, int64(op.ID), op.Sink, op.Part, w.attempts, unix(a.At), int64(a.Duration), state, a.Detail, a.Answer, a.Error),
 	)
 	if err != nil {
 		return err
 	}
-	b.move(op.Sink, was, state)
+	b.move(op.Sink, w.state, state)
 	if len(op.Actions) > 0 {
-		if err := b.exec(b.s.w.Asked, joinActions(op.Actions), int64(op.ID)); err != nil {
-			return err
-		}
+		w.asked = joinActions(op.Actions)
 	}
-	if state == deferred {
-		return nil
+	if state != deferred {
+		return b.ended(op, w, state == dead)
 	}
-	return b.ended(op, state == dead)
+	if len(op.Actions) > 0 {
+		return b.exec(b.s.w.Asked, w.asked, int64(op.ID))
+	}
+	return nil
 }
 
 // The fates of a mail on its server: which settlements were created.
@@ -100,56 +124,53 @@ const (
 
 // ended closes a delivery, and with the last one decides what becomes of the
 // mail on its server.
-func (b *batch) ended(op *spool.RecordOp, died bool) error {
-	var (
-		open, deadOnes, fate          int
-		delay, size                   int64
-		early                         bool
-		mailbox, after, failed, asked string
-	)
-	count := 0
+func (b *batch) ended(op *spool.RecordOp, w owed, died bool) error {
+	w.open--
 	if died {
-		count = 1
+		w.dead++
 	}
-	err := b.query(b.s.w.Ended, count, unix(op.At), int64(op.ID)).Scan(&open, &deadOnes, &mailbox, &size, &after, &delay, &early, &failed, &asked, &fate)
+	was, end := w.fate, int64(0)
+	if w.open == 0 {
+		end = unix(op.At)
+		w.fate = fateDelivered
+		if w.dead > 0 {
+			w.fate = max(was, fateDead)
+		}
+	}
+	err := b.exec(b.s.w.Ended, int64(op.ID), w.open, w.dead, end, w.asked, w.fate)
 	if err == nil && !died {
-		err = b.accepted(int64(op.ID), mailbox, op.To, size)
+		err = b.accepted(int64(op.ID), w.mailbox, op.To, w.size)
 	}
-	if err != nil || open > 0 {
+	if err != nil || w.open > 0 {
 		return err
 	}
-	if deadOnes == 0 {
-		b.charge(spool.Charge{Mailbox: mailbox, Kept: -size, Retained: size})
+	if w.dead == 0 {
+		b.charge(spool.Charge{Mailbox: w.mailbox, Kept: -w.size, Retained: w.size})
 		if op.Erase {
 			if err := b.erase(int64(op.ID)); err != nil {
 				return err
 			}
 		}
 	}
-	if deadOnes > 0 && fate >= fateDead || fate == fateDelivered {
+	if w.fate == was {
 		return nil // it was replayed, or died before
 	}
 	at := op.At
 	var actions []spool.Action
-	fate = fateDelivered
 	switch {
-	case deadOnes > 0:
-		fate = fateDead
-		actions, err = splitActions(failed)
-	case asked != "":
-		actions, err = splitActions(asked)
-	case early: // settled when it was taken
+	case w.dead > 0:
+		actions, err = splitActions(w.failed)
+	case w.asked != "":
+		actions, err = splitActions(w.asked)
+	case w.early: // settled when it was taken
 	default:
-		actions, err = splitActions(after)
-		at = at.Add(time.Duration(delay))
+		actions, err = splitActions(w.after)
+		at = at.Add(time.Duration(w.delay))
 	}
 	if err != nil {
 		return err
 	}
-	if err := b.exec(b.s.w.Fate, fate, int64(op.ID)); err != nil {
-		return err
-	}
-	op.Settle, err = b.settle(int64(op.ID), mailbox, actions, at, fate == fateDead)
+	op.Settle, err = b.settle(int64(op.ID), w.mailbox, actions, at, w.dead > 0)
 	return err
 }
 

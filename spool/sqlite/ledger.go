@@ -75,9 +75,7 @@ func (b *batch) ledger(op *spool.LedgerOp) error {
 	if op.Cursor != nil {
 		err = errors.Join(err, b.exec(b.s.w.Cursor, *op.Cursor, box))
 	}
-	if learned != 0 {
-		err = errors.Join(err, b.exec(b.s.w.CountKnown, learned, box))
-	}
+	b.learned[box] += learned
 	return err
 }
 

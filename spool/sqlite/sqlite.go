@@ -25,20 +25,21 @@ const readers = 4
 
 // Store is a spool.Store in one SQLite database.
 type Store struct {
-	path     string
-	lock     *os.File
-	writer   *sql.DB
-	conn     *sql.Conn // the writer's one connection; nil in a store opened for reading
-	reader   *sql.DB
-	w        statements
-	files    files
-	boxes    map[spool.BoxKey]int64 // ids, of boxes seen; the writer's
-	settings []string
-	fresh    bool
-	fenced   atomic.Bool
-	writing  sync.Mutex // one Commit or Maintain
-	erased   int        // mails erased since pages were last given back; the writer's
-	scrub    bool       // mails were forgotten that may be in the log still; the writer's
+	path         string
+	lock         *os.File
+	writer       *sql.DB
+	conn         *sql.Conn // the writer's one connection; nil in a store opened for reading
+	reader       *sql.DB
+	w            statements
+	files        files
+	boxes        map[spool.BoxKey]box // those seen; the writer's
+	settings     []string
+	fresh        bool
+	fenced       atomic.Bool
+	writing      sync.Mutex // one Commit or Maintain
+	erased       int        // mails erased since pages were last given back; the writer's
+	checkpointAt int        // pages in the log from which on it is copied
+	scrub        bool       // mails were forgotten that may be in the log still; the writer's
 }
 
 var _ spool.Store = (*Store)(nil)
@@ -57,7 +58,7 @@ func open(ctx context.Context, path, synchronous string) (_ *Store, err error) {
 			err = fmt.Errorf("open the store %s: %w", path, err)
 		}
 	}()
-	s := &Store{path: path, boxes: map[spool.BoxKey]int64{}, files: files{dir: path + ".octets"}}
+	s := &Store{path: path, boxes: map[spool.BoxKey]box{}, checkpointAt: checkpointAt, files: files{dir: path + ".octets"}}
 	defer func() {
 		if err != nil {
 			err = s.grade(err)

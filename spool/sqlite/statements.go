@@ -12,6 +12,7 @@ type statements struct {
 	Box         *sql.Stmt `sql:"INSERT INTO boxes (account, box) VALUES (?, ?) ON CONFLICT DO UPDATE SET account = excluded.account RETURNING id"`
 	Bind        *sql.Stmt `sql:"UPDATE boxes SET mailbox = ?2 WHERE id = ?1 AND mailbox <> ?2"`
 	Known       *sql.Stmt `sql:"SELECT item FROM ledger WHERE box = ? AND uid = ?"`
+	Seen        *sql.Stmt `sql:"SELECT l.uid IS NOT NULL, l.item, EXISTS (SELECT 1 FROM items WHERE prefix = ?3 AND account = ?4 AND sha256 = ?5) FROM (SELECT 1) LEFT JOIN ledger l ON l.box = ?1 AND l.uid = ?2"`
 	Renumbered  *sql.Stmt `sql:"SELECT i.id, l.uid FROM items i JOIN ledger l ON l.box = i.box AND l.uid = i.current WHERE i.prefix = ? AND i.account = ? AND i.sha256 = ? AND i.box = ? AND l.renumbered = 1 AND l.item = i.id ORDER BY i.ordinal LIMIT 1"`
 	Renumber    *sql.Stmt `sql:"UPDATE items SET current = ? WHERE id = ?"`
 	Ordinal     *sql.Stmt `sql:"SELECT coalesce(max(ordinal) + 1, 0) FROM items WHERE prefix = ? AND account = ? AND sha256 = ?"`
@@ -26,15 +27,14 @@ type statements struct {
 	CountKnown  *sql.Stmt `sql:"UPDATE boxes SET known = known + ? WHERE id = ?"`
 	Cursor      *sql.Stmt `sql:"UPDATE boxes SET cursor = ? WHERE id = ?"`
 	Baseline    *sql.Stmt `sql:"UPDATE boxes SET baseline = 1 WHERE id = ?"`
-	Routed      *sql.Stmt `sql:"SELECT mailbox, route, size FROM items WHERE id = ?"`
-	Route       *sql.Stmt `sql:"UPDATE items SET route = ?, reason = ?, facts = ?, open = ? WHERE id = ?"`
+	Route       *sql.Stmt `sql:"UPDATE items SET route = ?2, reason = ?3, facts = ?4, open = ?5 WHERE id = ?1 AND route = 0 RETURNING mailbox, size"`
+	IsThere     *sql.Stmt `sql:"SELECT EXISTS (SELECT 1 FROM items WHERE id = ?)"`
 	Deliver     *sql.Stmt `sql:"INSERT INTO deliveries (item, sink, part, id, due) VALUES (?, ?, ?, ?, ?)"`
-	Delivery    *sql.Stmt `sql:"SELECT state, attempts FROM deliveries WHERE item = ? AND sink = ? AND part = ? AND id = ? AND state < 2"`
-	Tried       *sql.Stmt `sql:"UPDATE deliveries SET state = ?4, due = CASE WHEN ?5 = 0 THEN due ELSE ?5 END, attempts = attempts + 1, first = CASE first WHEN 0 THEN ?6 ELSE first END WHERE item = ?1 AND sink = ?2 AND part = ?3"`
+	Owed        *sql.Stmt `sql:"SELECT d.state, d.attempts, d.due, d.first, i.open, i.dead, i.mailbox, i.size, i.after, i.delay, i.early, i.failed, i.actions, i.fate FROM deliveries d JOIN items i ON i.id = d.item WHERE d.item = ? AND d.sink = ? AND d.part = ? AND d.id = ? AND d.state < 2"`
+	Tried       *sql.Stmt `sql:"UPDATE deliveries SET state = ?4, due = ?5, attempts = ?6, first = ?7 WHERE item = ?1 AND sink = ?2 AND part = ?3"`
 	Attempt     *sql.Stmt `sql:"INSERT INTO attempts (item, sink, part, n, at, duration, state, detail, answer, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"`
+	Ended       *sql.Stmt `sql:"UPDATE items SET open = ?2, dead = ?3, ended = ?4, actions = ?5, fate = ?6 WHERE id = ?1"`
 	Asked       *sql.Stmt `sql:"UPDATE items SET actions = ? WHERE id = ?"`
-	Ended       *sql.Stmt `sql:"UPDATE items SET open = open - 1, dead = dead + ?, ended = CASE open WHEN 1 THEN ? ELSE 0 END WHERE id = ? RETURNING open, dead, mailbox, size, after, delay, early, failed, actions, fate"`
-	Fate        *sql.Stmt `sql:"UPDATE items SET fate = ? WHERE id = ?"`
 	Waits       *sql.Stmt `sql:"SELECT EXISTS (SELECT 1 FROM deliveries WHERE item = ? AND sink = ? AND state <> 2)"`
 	Settle      *sql.Stmt `sql:"INSERT INTO settlements (item, mailbox, action, due, failed) VALUES (?, ?, ?, ?, ?)"`
 	Settled     *sql.Stmt `sql:"DELETE FROM settlements WHERE id = ? RETURNING mailbox, item, action"`
@@ -66,6 +66,7 @@ type statements struct {
 	CountBox    *sql.Stmt `sql:"INSERT INTO mailboxes (name, taken, toroute, unrouted, quarantined, settlements, kept, loose, retained) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET taken = taken + excluded.taken, toroute = toroute + excluded.toroute, unrouted = unrouted + excluded.unrouted, quarantined = quarantined + excluded.quarantined, settlements = settlements + excluded.settlements, kept = kept + excluded.kept, loose = loose + excluded.loose, retained = retained + excluded.retained"`
 	CountSink   *sql.Stmt `sql:"INSERT INTO sinks (name, pending, deferred, delivered, dead) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET pending = pending + excluded.pending, deferred = deferred + excluded.deferred, delivered = delivered + excluded.delivered, dead = dead + excluded.dead"`
 	CountFeed   *sql.Stmt `sql:"INSERT INTO feeds (mailbox, sink, waiting) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET waiting = waiting + excluded.waiting"`
+	Log         *sql.Stmt `sql:"PRAGMA wal_checkpoint(NOOP)"`
 	Begin       *sql.Stmt `sql:"BEGIN IMMEDIATE"`
 	Commit      *sql.Stmt `sql:"COMMIT"`
 	Rollback    *sql.Stmt `sql:"ROLLBACK"`

@@ -10,25 +10,27 @@ import (
 )
 
 func (b *batch) take(op *spool.TakeOp) error {
-	box, err := b.box(op.BoxKey)
+	box, err := b.bind(op.BoxKey, op.Mailbox)
 	if err != nil {
 		return err
 	}
-	var known sql.NullInt64
-	err = b.query(b.s.w.Known, box, op.UID).Scan(&known)
-	skipped := err == nil && !known.Valid
-	switch {
-	case err == nil && known.Valid:
-		return b.known(op, spool.ID(known.Int64), b.exec(b.s.w.Back, box, op.UID))
-	case err != nil && !errors.Is(err, sql.ErrNoRows):
-		return err
-	}
 	sum := op.Octets.SHA256()
-	if found, err := b.recognise(op, box, sum[:]); found || err != nil {
+	var known sql.NullInt64
+	var uidKnown, octetsKnown bool
+	if err := b.query(b.s.w.Seen, box, op.UID, prefix(sum[:]), op.Account, sum[:]).Scan(&uidKnown, &known, &octetsKnown); err != nil {
 		return err
 	}
-	if err := b.query(b.s.w.Ordinal, prefix(sum[:]), op.Account, sum[:]).Scan(&op.Ordinal); err != nil {
-		return err
+	if known.Valid {
+		return b.known(op, spool.ID(known.Int64), b.exec(b.s.w.Back, box, op.UID))
+	}
+	op.Ordinal = 0
+	if octetsKnown {
+		if found, err := b.recognise(op, box, sum[:]); found || err != nil {
+			return err
+		}
+		if err := b.query(b.s.w.Ordinal, prefix(sum[:]), op.Account, sum[:]).Scan(&op.Ordinal); err != nil {
+			return err
+		}
 	}
 	res, err := b.s.w.Item.ExecContext(b.ctx, op.Mailbox, op.Protocol, box, op.UID,
 		unix(op.ReceivedAt), unix(op.At), joinFlags(op.Flags), op.Account, sum[:], prefix(sum[:]), op.Ordinal, op.Octets.Size(), fileName(op.Octets),
@@ -49,13 +51,8 @@ func (b *batch) take(op *spool.TakeOp) error {
 	if err := b.exec(b.s.w.Learn, box, op.UID, id); err != nil {
 		return err
 	}
-	if !skipped {
-		if err := b.exec(b.s.w.CountKnown, 1, box); err != nil {
-			return err
-		}
-	}
-	if err := b.bind(box, op.Mailbox); err != nil {
-		return err
+	if !uidKnown {
+		b.learned[box]++
 	}
 	b.charge(spool.Charge{Mailbox: op.Mailbox, Kept: op.Octets.Size(), Loose: op.Octets.Size()})
 	b.add(op.Mailbox, countTaken, 1)
