@@ -189,7 +189,7 @@ func TestCheckTellsCauseAndFixOfEachFailure(t *testing.T) {
 		{"no mechanism in common", imap(imapd.Script{"CAPABILITY": imapd.Say("* CAPABILITY IMAP4rev1 LOGINDISABLED AUTH=GSSAPI\r\n$ OK\r\n")}), clear, 77, "sign-in", "it offers GSSAPI", "leave insecure out"},
 		{"maildrop in use", pop3(pop3d.Script{"PASS": pop3d.Say("-ERR [IN-USE] locked by another session\r\n")}), clear, 75, "sign-in", "locked by another session", "another client has this mailbox open"},
 		{"folder missing", dovecot.URL("imaps"), "folders: [Invoces]", 75, "folder Invoces", "no such folder", `did you mean "Invoices"`},
-		{"no unique-ids", pop3(pop3d.Script{"UIDL": pop3d.Say("-ERR unknown command\r\n")}), clear, 76, "folder INBOX", "unknown command", "must offer UIDL"},
+		{"no unique-ids", pop3(pop3d.Script{"UIDL": pop3d.Say("-ERR unknown command\r\n")}), clear, 76, "folder INBOX", "unknown command", "use IMAP"},
 		{"cut while signing in", pop3(pop3d.Script{"PASS": pop3d.Cut("")}), clear, 69, "sign-in", "closed the connection", "tried again"},
 	} {
 		t.Run(c.fact, func(t *testing.T) {

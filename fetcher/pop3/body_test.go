@@ -105,9 +105,10 @@ func FuzzReply(f *testing.F) {
 		if _, err := parseStatus(line); err != nil && strings.ContainsAny(err.Error(), "\r\n\x00\x1b") {
 			t.Errorf("control octet in %q", err)
 		}
-		if checkUnique(line) == nil {
-			if f := strings.Fields(string(line)); len(f) != 2 || len(f[1]) > 70 {
-				t.Errorf("%q passes as a unique-id listing", line)
+		if u, err := parseUnique(line); err == nil {
+			odd := func(r rune) bool { return r < 0x21 || r > 0x7e }
+			if u.num < 1 || u.uid == "" || len(u.uid) > 70 || strings.ContainsFunc(u.uid, odd) {
+				t.Errorf("%q gives the unique-id %q", line, u.uid)
 			}
 		}
 		if checkScan(line) == nil && len(strings.Fields(string(line))) < 2 {

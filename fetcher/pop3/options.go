@@ -9,14 +9,15 @@
 //     is required: a server that refuses it is not signed in to.
 //   - SASL by AUTH (RFC 5034) is spoken here, and APOP from the greeting's timestamp.
 //   - RETR is read by a body, which streams, keeps every octet, and ends at
-//     CRLF "." CRLF alone. With PIPELINING (RFC 2449 section 6.6) a window of them
-//     is under way at a time.
+//     CRLF "." CRLF alone. With PIPELINING (RFC 2449 section 6.6) a window of them,
+//     or of DELE, is under way at a time.
 //   - Every line the library reads passes a guard, which hands over one checked
 //     line at a time. Whatever the protocol does not allow ends the session.
 //
 // Unique-ids (RFC 1939 section 7) name mails to the rest of the program; message
-// numbers hold for one session and never leave this package. A server without
-// UIDL cannot be used, since its mails could not be told apart.
+// numbers hold for one session and never leave this package. Those that the RFC does
+// not allow are hashed; where the server has none, or gives one to several mails,
+// hashes of the headers stand for them (TOP), see name.go.
 //
 // The server deletes at QUIT and not before (RFC 1939 section 6), so Settle is
 // done only when the reply to QUIT is there. A session that has retrieved

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/postferry/postferry/fetcher"
 	"github.com/postferry/postferry/internal/failpoint"
@@ -21,7 +23,7 @@ func (x *session) Retrieve(ctx context.Context, refs []fetcher.Ref, take func(fe
 	if x.broken {
 		return &fetcher.Error{Radius: fetcher.SessionRadius, Op: retrieving, Err: errFinished}
 	}
-	if err := x.known(ctx); err != nil {
+	if err := x.known(ctx, asksHeaders(refs)); err != nil {
 		return err
 	}
 	wanted, failed := x.wanted(refs)
@@ -46,6 +48,11 @@ func (x *session) Retrieve(ctx context.Context, refs []fetcher.Ref, take func(fe
 		failed = append(failed, err)
 	}
 	return errors.Join(failed...)
+}
+
+// asksHeaders reports UIDs made of headers.
+func asksHeaders(refs []fetcher.Ref) bool {
+	return slices.ContainsFunc(refs, func(r fetcher.Ref) bool { return strings.HasPrefix(r.UID, headerMark) })
 }
 
 // wanted completes the refs, and sorts out those that cannot be had.

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/postferry/postferry/fetcher"
 	"github.com/postferry/postferry/internal/failpoint"
@@ -13,13 +16,16 @@ import (
 // Settle implements fetcher.Session: DELE for each mail that is due and still
 // there, then QUIT, whose reply alone says that they are deleted (RFC 1939
 // section 6). A DELE that is refused does not hold up the others; it is reported
-// after QUIT. POP3 knows deletion only, so every other action is reported as one
+// after QUIT. Where the refusal says that the server cannot go on, what was marked
+// is unmarked (RSET), so that nothing is deleted that is not known to be. POP3 knows deletion only, so every other action is reported as one
 // that cannot be done.
 func (x *session) Settle(ctx context.Context, due []spool.Settlement) error {
-	if err := x.known(ctx); err != nil {
+	headers := slices.ContainsFunc(due, func(d spool.Settlement) bool { return strings.HasPrefix(d.UID, headerMark) })
+	if err := x.known(ctx, headers); err != nil {
 		return err
 	}
 	var failed []error
+	var marks []string
 	done := map[string]bool{}
 	for _, d := range due {
 		switch d.Action.Verb {
@@ -30,19 +36,17 @@ func (x *session) Settle(ctx context.Context, due []spool.Settlement) error {
 			failed = append(failed, unsupported(d))
 			continue
 		}
-		if done[d.UID] {
-			continue
+		// One that is not there has gone already, which is what was wanted.
+		if _, there := x.numbers[d.UID]; there && !done[d.UID] {
+			marks = append(marks, d.UID)
 		}
 		done[d.UID] = true
-		err := x.delete(ctx, d.UID)
-		switch {
-		case err == nil:
-		case fetcher.RadiusOf(err) == fetcher.MessageRadius:
-			failed = append(failed, err)
-		default:
-			return err
-		}
 	}
+	refused, err := x.delete(ctx, marks)
+	if err != nil {
+		return err
+	}
+	failed = append(failed, refused...)
 	if err := x.quit(ctx); err != nil {
 		return err
 	}
@@ -57,23 +61,45 @@ func unsupported(d spool.Settlement) error {
 	}
 }
 
-// delete marks one mail. Its error is nil, of radius Message, or worse.
-func (x *session) delete(ctx context.Context, uid string) error {
-	num, there := x.numbers[uid]
-	if !there {
-		return nil // gone already, which is what was wanted
-	}
+// delete marks mails. refused are of radius Message; err says that the session is
+// over, or that nothing is marked.
+func (x *session) delete(ctx context.Context, uids []string) (refused []error, err error) {
 	const op = "deleting"
-	err := x.do(ctx, op, func() error {
-		x.g.expect(nil, 0)
+	err = x.burst(ctx, op, len(uids), func(i int) string {
 		failpoint.Hit("pop3.dele.before")
-		return x.client.Dele(num)
+		return "DELE " + strconv.Itoa(x.numbers[uids[i]])
+	}, func(i int) error {
+		err := x.g.reply()
+		failpoint.Hit("pop3.dele.after")
+		said, ok := errors.AsType[*refusal](err)
+		if !ok {
+			return err
+		}
+		if e := messageError(op, printable(uids[i]), said); fetcher.RadiusOf(e) == fetcher.MessageRadius {
+			refused = append(refused, e)
+			return nil
+		}
+		return said
 	})
-	failpoint.Hit("pop3.dele.after")
-	if refused, ok := errors.AsType[*refusal](err); ok {
-		return messageError(op, uid, refused)
+	if err != nil && !x.broken {
+		x.reset(ctx)
 	}
-	return err
+	return refused, err
+}
+
+// reset unmarks all mails (RFC 1939 section 5, RSET), for servers that delete at the
+// end of a session however it comes, and ends the session.
+func (x *session) reset(ctx context.Context) {
+	err := x.do(ctx, "unmarking the mails", func() error {
+		x.g.expect(nil, 0)
+		_, err := x.client.Cmd("RSET", false)
+		return err
+	})
+	if err == nil {
+		_ = x.quit(ctx) // nothing hangs on it
+	}
+	x.broken = true
+	x.g.Close()
 }
 
 // quit ends the session and waits for the server's word.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/knadh/go-pop3"
@@ -22,7 +23,9 @@ type Source struct {
 	o       Options
 	tls     *tls.Config
 	connect func(context.Context) (connection, error)
-	endless sync.Map // unique-ids of mails that turned out larger than MaxOctets
+	endless sync.Map    // UIDs of mails that turned out larger than MaxOctets
+	unique  atomic.Bool // UIDL was answered
+	once    sync.Once   // what is said once in the life of the source
 }
 
 var _ fetcher.Source = (*Source)(nil)

@@ -128,6 +128,13 @@ func (s *Server) Commands() []string {
 	return slices.Clone(s.commands)
 }
 
+// Script replaces a reply from now on, as Options.Script does.
+func (s *Server) Script(name string, r Reply) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.script[name] = r
+}
+
 // Opened counts the connections so far.
 func (s *Server) Opened() int {
 	s.mu.Lock()
