@@ -373,9 +373,12 @@ func (p *poll) settle(ctx context.Context) error {
 		if err != nil && RadiusOf(err) != MessageRadius {
 			return err
 		}
-		done := p.confirmed(due, err)
+		done, declined := p.confirmed(due, err)
 		// The server has confirmed them: record it even when asked to stop.
 		if err := p.sp.Settled(context.WithoutCancel(ctx), done); err != nil {
+			return err
+		}
+		if err := p.sp.Declined(context.WithoutCancel(ctx), declined); err != nil {
 			return err
 		}
 		failpoint.Hit("settle.recorded")
@@ -390,8 +393,9 @@ func (p *poll) due(ctx context.Context) ([]spool.Settlement, error) {
 	return slices.DeleteFunc(due, func(d spool.Settlement) bool { return p.refused[d.ID] }), err
 }
 
-// confirmed are the settlements that err says nothing against.
-func (p *poll) confirmed(due []spool.Settlement, err error) (done []int64) {
+// confirmed are the settlements that err says nothing against; the others were
+// declined.
+func (p *poll) confirmed(due []spool.Settlement, err error) (done, declined []int64) {
 	against := map[string]bool{}
 	if err != nil {
 		for _, e := range flatten(err) {
@@ -411,8 +415,9 @@ func (p *poll) confirmed(due []spool.Settlement, err error) (done []int64) {
 		}
 		p.refused[d.ID] = true
 		p.report.Unsettled++
+		declined = append(declined, d.ID)
 	}
-	return done
+	return done, declined
 }
 
 // lasting reports whether a session goes on after Settle. Those that can watch

@@ -249,6 +249,9 @@ type API interface {
 	Settlements(ctx context.Context, mailbox string) ([]Settlement, error)
 	// Settled records that the server has confirmed them.
 	Settled(ctx context.Context, ids []int64) error
+	// Declined puts those that the server declined behind all that are due now: they
+	// stay due, and hide none of the others.
+	Declined(ctx context.Context, ids []int64) error
 	// WaitSettlements returns nil as soon as the mailbox has a settlement due.
 	WaitSettlements(ctx context.Context, mailbox string) error
 	// Await returns nil once none of the items waits for routing or for a delivery

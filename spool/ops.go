@@ -3,7 +3,7 @@ package spool
 import "time"
 
 // Op is one operation of a batch: a *TakeOp, *RouteOp, *RecordOp, *SettledOp,
-// *LedgerOp, *BindOp, *HoldOp, *ListedOp, *PurgeOp, *RequeueOp, *DropOp or
+// *DeclinedOp, *LedgerOp, *BindOp, *HoldOp, *ListedOp, *PurgeOp, *RequeueOp, *DropOp or
 // *ForgetOp. At is the time it happens
 // at. The fields below "result" are set by Store.Commit.
 type Op interface{ operation() }
@@ -79,6 +79,13 @@ type RecordOp struct {
 // SettledOp marks settlements as confirmed by the server; ids that are not owed
 // are passed over. The UID of a mail that was deleted or moved is gone since At.
 type SettledOp struct {
+	IDs []int64
+	At  time.Time
+}
+
+// DeclinedOp makes settlements due at At, behind those due before; ids that are
+// not owed are passed over.
+type DeclinedOp struct {
 	IDs []int64
 	At  time.Time
 }
@@ -171,15 +178,16 @@ type ForgetOp struct {
 	Charged
 }
 
-func (*TakeOp) operation()    {}
-func (*RouteOp) operation()   {}
-func (*RecordOp) operation()  {}
-func (*SettledOp) operation() {}
-func (*LedgerOp) operation()  {}
-func (*BindOp) operation()    {}
-func (*HoldOp) operation()    {}
-func (*ListedOp) operation()  {}
-func (*PurgeOp) operation()   {}
-func (*RequeueOp) operation() {}
-func (*DropOp) operation()    {}
-func (*ForgetOp) operation()  {}
+func (*TakeOp) operation()     {}
+func (*RouteOp) operation()    {}
+func (*RecordOp) operation()   {}
+func (*SettledOp) operation()  {}
+func (*DeclinedOp) operation() {}
+func (*LedgerOp) operation()   {}
+func (*BindOp) operation()     {}
+func (*HoldOp) operation()     {}
+func (*ListedOp) operation()   {}
+func (*PurgeOp) operation()    {}
+func (*RequeueOp) operation()  {}
+func (*DropOp) operation()     {}
+func (*ForgetOp) operation()   {}

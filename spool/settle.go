@@ -36,6 +36,21 @@ func (s *Spool) Settled(ctx context.Context, ids []int64) error {
 	return nil
 }
 
+// Declined implements API.
+func (s *Spool) Declined(ctx context.Context, ids []int64) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	defer s.calls.Done()
+	if len(ids) == 0 {
+		return nil
+	}
+	if err := s.commit(ctx, &DeclinedOp{IDs: ids, At: s.now()}, 0, nil); err != nil {
+		return fmt.Errorf("put declined settlements back: %w", err)
+	}
+	return nil
+}
+
 // owe tells those that wait for the mailbox's settlements of new ones. Needs mu.
 func (s *Spool) owe(d Due) {
 	if w := s.settled[d.Mailbox]; w != nil && !d.At.IsZero() {

@@ -21,6 +21,32 @@ func action(t *testing.T, s string) spool.Action {
 }
 
 var settling = map[string]func(*testing.T, *rig){
+	"what the server declines hides nothing behind it": func(t *testing.T, r *rig) {
+		const most = 1000
+		var asked []spool.Action
+		for i := range most + 1 {
+			asked = append(asked, spool.Action{Verb: spool.Flag, Arg: fmt.Sprint(i)})
+		}
+		r.route(r.add("1/1"), "app")
+		r.record("app", spool.Delivered, asked...)
+		first, err := r.Settlements(r.ctx, "support")
+		r.must(err)
+		r.equal("the first time", fmt.Sprint(len(first), first[0].Action), fmt.Sprint(most, asked[0]))
+		var declined []int64
+		for _, s := range first {
+			declined = append(declined, s.ID)
+		}
+		r.clock.Advance(time.Second)
+		r.must(r.Declined(r.ctx, declined))
+		again, err := r.Settlements(r.ctx, "support")
+		r.must(err)
+		r.equal("the next time", fmt.Sprint(len(again), again[0].Action, again[1].Action), fmt.Sprint(most, asked[most], asked[0]))
+		r.must(r.WaitSettlements(r.ctx, "support"))
+		r.must(r.Settled(r.ctx, append(declined, again[0].ID)))
+		r.must(r.Declined(r.ctx, declined)) // they are owed no more
+		r.equal("owed", r.mailbox("support").Settlements, 0)
+		r.equal("due", r.due(), []string(nil))
+	},
 	"what is owed to the server follows from policy, outcomes and answers": func(t *testing.T, r *rig) {
 		for i, c := range []struct {
 			name          string

@@ -126,6 +126,8 @@ func (b *batch) one(op spool.Op) error {
 		return b.record(op)
 	case *spool.SettledOp:
 		return b.settled(op)
+	case *spool.DeclinedOp:
+		return b.declined(op)
 	case *spool.LedgerOp:
 		return b.ledger(op)
 	case *spool.BindOp:

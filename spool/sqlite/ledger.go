@@ -30,6 +30,15 @@ func (b *batch) settled(op *spool.SettledOp) error {
 	return nil
 }
 
+func (b *batch) declined(op *spool.DeclinedOp) error {
+	for _, id := range op.IDs {
+		if err := b.exec(b.s.w.Declined, id, unix(op.At)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (b *batch) ledger(op *spool.LedgerOp) error {
 	box, err := b.box(op.Box)
 	if err != nil {

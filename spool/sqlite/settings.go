@@ -21,6 +21,7 @@ func (s *Store) checkSettings(ctx context.Context, synchronous string) error {
 		{"synchronous", map[string]string{"FULL": "2", "NORMAL": "1"}[synchronous]},
 		{"mmap_size", "0"},
 		{"wal_autocheckpoint", "0"},
+		{"secure_delete", "1"},
 	}
 	var conns []*sql.Conn
 	defer func() {

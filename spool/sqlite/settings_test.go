@@ -24,6 +24,14 @@ func TestEveryConnectionHasTheSettings(t *testing.T) {
 			t.Errorf("the status has %v without %s", st.Settings, want)
 		}
 	}
+	rest, err := OpenReadOnly(t.Context(), s.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rest.Close()
+	if at, err := rest.Status(t.Context()); err != nil || !slices.Equal(at.Settings, st.Settings) {
+		t.Errorf("read at rest the settings are %v (%v); the service has %v", at.Settings, err, st.Settings)
+	}
 	conns := []*sql.Conn{s.conn}
 	for range readers { // all at once, so that none is seen twice
 		c, err := s.reader.Conn(t.Context())
@@ -35,14 +43,14 @@ func TestEveryConnectionHasTheSettings(t *testing.T) {
 	}
 	for i, c := range conns {
 		got := ""
-		for _, name := range []string{"journal_mode", "synchronous", "mmap_size", "wal_autocheckpoint", "auto_vacuum"} {
+		for _, name := range []string{"journal_mode", "synchronous", "mmap_size", "wal_autocheckpoint", "auto_vacuum", "secure_delete"} {
 			value, err := pragma(t.Context(), c, name)
 			if err != nil {
 				t.Fatal(err)
 			}
 			got += name + "=" + value + " "
 		}
-		if want := "journal_mode=wal synchronous=2 mmap_size=0 wal_autocheckpoint=0 auto_vacuum=2 "; got != want {
+		if want := "journal_mode=wal synchronous=2 mmap_size=0 wal_autocheckpoint=0 auto_vacuum=2 secure_delete=1 "; got != want {
 			t.Errorf("connection %d has %s", i, got)
 		}
 		if v, err := version(t.Context(), c); err != nil {

@@ -71,8 +71,8 @@ func open(ctx context.Context, path, synchronous string) (_ *Store, err error) {
 	if err := s.makeFiles(); err != nil {
 		return nil, err
 	}
-	s.writer, err = sql.Open("sqlite", dsn(path, "busy_timeout(1000)", "auto_vacuum(2)", "journal_mode(WAL)", "synchronous("+synchronous+")",
-		"mmap_size(0)", "wal_autocheckpoint(0)", "journal_size_limit(67108864)", "secure_delete(1)", "cache_size(-3072)"))
+	s.writer, err = sql.Open("sqlite", dsn(path, append(shared(synchronous), "busy_timeout(1000)", "auto_vacuum(2)", "journal_mode(WAL)",
+		"journal_size_limit(67108864)", "cache_size(-3072)")...))
 	if err != nil {
 		return nil, err
 	}
@@ -154,7 +154,7 @@ func (s *Store) makeFiles() error {
 
 func (s *Store) openReader(path, synchronous string) (err error) {
 	// mode=rw: it is not made where there is none.
-	name := strings.Replace(dsn(path, "busy_timeout(5000)", "synchronous("+synchronous+")", "mmap_size(0)", "wal_autocheckpoint(0)", "query_only(1)", "cache_size(-1024)"), "?", "?mode=rw&", 1)
+	name := strings.Replace(dsn(path, append(shared(synchronous), "busy_timeout(5000)", "query_only(1)", "cache_size(-1024)")...), "?", "?mode=rw&", 1)
 	if s.reader, err = sql.Open("sqlite", name); err != nil {
 		return err
 	}
@@ -182,6 +182,12 @@ func own(path string) (*os.File, error) {
 		return nil, err
 	}
 	return f, nil
+}
+
+// shared are the settings of every connection, so that one that only reads shows
+// those of the one that writes.
+func shared(synchronous string) []string {
+	return []string{"synchronous(" + synchronous + ")", "mmap_size(0)", "wal_autocheckpoint(0)", "secure_delete(1)"}
 }
 
 func dsn(path string, pragmas ...string) string {

@@ -38,6 +38,7 @@ type statements struct {
 	Waits       *sql.Stmt `sql:"SELECT EXISTS (SELECT 1 FROM deliveries WHERE item = ? AND sink = ? AND state <> 2)"`
 	Settle      *sql.Stmt `sql:"INSERT INTO settlements (item, mailbox, action, due, failed) VALUES (?, ?, ?, ?, ?)"`
 	Settled     *sql.Stmt `sql:"DELETE FROM settlements WHERE id = ? RETURNING mailbox, item, action"`
+	Declined    *sql.Stmt `sql:"UPDATE settlements SET due = ?2 WHERE id = ?1"`
 	Removed     *sql.Stmt `sql:"UPDATE ledger SET gone = ?1 WHERE gone = 0 AND item = ?2 AND (box, uid) = (SELECT box, current FROM items WHERE id = ?2)"`
 	EraseOctets *sql.Stmt `sql:"DELETE FROM octets WHERE item = ?"`
 	Erase       *sql.Stmt `sql:"UPDATE items SET erased = 1 WHERE id = ? RETURNING file, mailbox, size"`
