@@ -178,7 +178,7 @@ func paths(t reflect.Type, prefix string, depth int) map[string]reflect.Type {
 	for i := range t.NumField() {
 		f := t.Field(i)
 		name := f.Tag.Get("json")
-		if name == "" || !f.IsExported() || depth > 5 {
+		if name == "" || name == "-" || !f.IsExported() || depth > 5 {
 			continue
 		}
 		all[prefix+name] = f.Type

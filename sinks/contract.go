@@ -42,6 +42,8 @@ type Origin struct {
 	UID         *uint32  `json:"uid"`         // IMAP
 	UIDL        *string  `json:"uidl"`        // POP3 unique-id
 	Flags       []string `json:"flags"`       // never null
+
+	Address string `json:"-"` // the mailbox's own, where its user name is one; else ""
 }
 
 // Receipt is the destination's acknowledgement.

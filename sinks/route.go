@@ -83,7 +83,7 @@ func Split(to []string, destinations map[string]Destination, m *parser.Message) 
 
 // OriginOf says where an item was taken.
 func OriginOf(i *spool.Item) Origin {
-	o := Origin{Name: i.Mailbox, Protocol: i.Protocol, Flags: slices.Clone(i.Flags)}
+	o := Origin{Name: i.Mailbox, Protocol: i.Protocol, Flags: slices.Clone(i.Flags), Address: addressOf(i.Account)}
 	if o.Flags == nil {
 		o.Flags = []string{}
 	}
@@ -95,6 +95,16 @@ func OriginOf(i *spool.Item) Origin {
 	validity, uid, _ := strings.Cut(i.UID, "/")
 	o.UIDValidity, o.UID = number(validity), number(uid)
 	return o
+}
+
+// addressOf is the user name of an account (user@host), if it is an address
+// itself.
+func addressOf(account string) string {
+	user := account[:max(strings.LastIndexByte(account, '@'), 0)]
+	if !strings.Contains(user, "@") {
+		return ""
+	}
+	return user
 }
 
 // number reads an nz-number (RFC 9051, section 9); nil for anything else.

@@ -59,3 +59,13 @@ func TestOriginsNameTheMailAsItsServerDid(t *testing.T) {
 		t.Errorf("%+v", odd)
 	}
 }
+
+func TestAMailboxHasAnAddressWhereItsUserNameIsOne(t *testing.T) {
+	for account, want := range map[string]string{
+		"support@example.com@imap.example.com": "support@example.com", "support@imap.example.com": "", "": "", "@": "",
+	} {
+		if got := OriginOf(&spool.Item{BoxKey: spool.BoxKey{Account: account}}).Address; got != want {
+			t.Errorf("%q has %q", account, got)
+		}
+	}
+}

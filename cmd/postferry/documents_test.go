@@ -12,11 +12,12 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/postferry/postferry/internal/mailtest"
+	"github.com/postferry/postferry/sinks/payload"
 )
 
 // documented are values for the variables that examples and documents name.
 var documented = []string{
-	"SUPPORT_PASSWORD=p", "INBOX_PASSWORD=p", "TEAM_PASSWORD=p", "PAGER_TOKEN=t", "P=p",
+	"SUPPORT_PASSWORD=p", "INBOX_PASSWORD=p", "TEAM_PASSWORD=p", "PAGER_TOKEN=t", "P=p", "MAILGUN_SIGNING_KEY=k", "RAILS_INBOUND_EMAIL_PASSWORD=p",
 	"HOOK_SECRET=" + hookSecret,
 }
 
@@ -91,6 +92,33 @@ func readYAML(t *testing.T, file string) (v any) {
 		t.Fatal(err)
 	}
 	return v
+}
+
+// Every format that is not part of docs/payload.md has a page, which the index
+// names.
+func TestEveryFormatHasAPage(t *testing.T) {
+	dir := filepath.Join(mailtest.ModuleRoot(t), "docs", "formats")
+	index, err := os.ReadFile(filepath.Join(dir, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range payload.Formats() {
+		if !strings.Contains(string(index), "`"+name+"`") {
+			t.Errorf("the index does not name %s", name)
+		}
+		if name == "native" || name == "raw" || name == "template" {
+			continue // docs/payload.md and docs/templates.md
+		}
+		page, err := os.ReadFile(filepath.Join(dir, name+".md"))
+		if err != nil {
+			t.Error(err)
+		}
+		for _, part := range []string{"\nversion: 1\n", "format: " + name, "**Stop code", "**Deviations"} {
+			if !strings.Contains(string(page), part) {
+				t.Errorf("the page of %s has no %s", name, part)
+			}
+		}
+	}
 }
 
 var yamlBlock = regexp.MustCompile("(?s)```yaml\n(.*?)```")

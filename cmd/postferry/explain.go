@@ -133,7 +133,7 @@ func (c *cli) explain(s *setup, file, name string) (*explanation, error) {
 // origin says where the mail would have been taken.
 func origin(m mailboxSetup) sinks.Origin {
 	i := &spool.Item{Mailbox: m.Name, Protocol: m.kind.name, UID: "0/0"}
-	i.Box = fetcher.Maildrop
+	i.BoxKey = spool.BoxKey{Account: m.account(), Box: fetcher.Maildrop}
 	return sinks.OriginOf(i)
 }
 
@@ -192,7 +192,11 @@ func previewOf(name string, sink sinks.Sink, d *sinks.Delivery) explained {
 		return e
 	}
 	e.Method, e.URL, e.Header, e.Body = r.Method, r.URL, r.Header, string(r.Body)
-	if !utf8.ValidString(e.Body) {
+	switch {
+	case utf8.ValidString(e.Body):
+	case strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/"):
+		e.Body = strings.ToValidUTF8(e.Body, "\uFFFD") // the files in it
+	default:
 		e.Body = fmt.Sprintf("%d octets that are not UTF-8", len(r.Body))
 	}
 	return e

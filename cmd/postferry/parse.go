@@ -43,7 +43,8 @@ func (c *cli) parseCommand() *cobra.Command {
 		Long: `Parse reads mails from files (- is standard input) and prints for each, in
 order, one line: data.message of the native event, or the body in another
 format with nothing set for it. A format that is not JSON gives the exact octets
-of the body, raw those of the mail. A file that cannot
+of the body, raw those of the mail; one that is signed is signed with the key
+` + payload.TestKey + `. A file that cannot
 be read is named on standard error, the others are printed, and the exit code
 is 65. No mail is refused: what had to be mended in it stands in "problems".
 
@@ -73,6 +74,9 @@ func (c *cli) parse(f parseFlags, args []string) error {
 	r, err := f.renderer(c)
 	if err != nil {
 		return err
+	}
+	if s, ok := r.Format.(payload.Signer); ok {
+		s.UseTestKey()
 	}
 	out := bufio.NewWriterSize(c.out, 64<<10)
 	p := newProgress(c, len(args))

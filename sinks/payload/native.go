@@ -1,7 +1,6 @@
 package payload
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/postferry/postferry/parser"
@@ -68,7 +67,7 @@ func (body *Body) appendMessage(d *sinks.Delivery, o Options) error {
 		}
 		first = false
 		if err := body.appendAttachment(a); err != nil {
-			return fmt.Errorf("reading attachment %s of the mail: %w", a.PartID, err)
+			return readError(a.Attachment, err)
 		}
 	}
 	*body.text = appendTail(append(*body.text, ']'), d.Message)

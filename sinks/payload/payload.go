@@ -67,12 +67,26 @@ type Checker interface {
 	CheckOptions(o Options) error
 }
 
+// Signer is a Format that signs with a key of the sink's.
+type Signer interface {
+	// UseTestKey signs with TestKey, where nobody has set a key.
+	UseTestKey()
+}
+
+// TestKey is what `postferry parse` signs with.
+const TestKey = "postferry-test-key"
+
 // formats make a Format with nothing set, by its name; a new one is one line.
 var formats = []func() Format{
 	func() Format { return &native{} },
 	func() Format { return &raw{} },
 	func() Format { return &cloudEvents{} },
 	func() Format { return &template{} },
+	func() Format { return &postmark{} },
+	func() Format { return &mailgun{} },
+	func() Format { return &sendGrid{} },
+	func() Format { return &cloudMailin{} },
+	func() Format { return &rails{} },
 }
 
 // Formats are the names Lookup knows.

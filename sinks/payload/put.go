@@ -27,7 +27,7 @@ func (b *Body) put(size int64, write func(io.Writer) error) error {
 
 // putFile puts the attachment's octets, decoded.
 func (b *Body) putFile(a *parser.Attachment) error {
-	err := b.put(a.Size, func(w io.Writer) error {
+	return readError(a, b.put(a.Size, func(w io.Writer) error {
 		r, err := a.Open()
 		if err != nil {
 			return err
@@ -35,9 +35,13 @@ func (b *Body) putFile(a *parser.Attachment) error {
 		defer r.Close()
 		_, err = io.Copy(w, struct{ io.Reader }{r})
 		return err
-	})
-	if err != nil {
-		return fmt.Errorf("reading attachment %s of the mail: %w", a.PartID, err)
+	}))
+}
+
+// readError says which attachment could not be read; nil for nil.
+func readError(a *parser.Attachment, err error) error {
+	if err == nil {
+		return nil
 	}
-	return nil
+	return fmt.Errorf("reading attachment %s of the mail: %w", a.PartID, err)
 }

@@ -18,19 +18,29 @@ func (raw) Name() string        { return "raw" }
 func (raw) ContentType() string { return "message/rfc822" } // RFC 2046, section 5.2.1
 
 func (raw) Render(d *sinks.Delivery, _ Options) (*Body, error) {
-	b, size := newBody("message/rfc822"), d.Octets.Size()
+	b := newBody("message/rfc822")
+	if err := b.putMail(d); err != nil {
+		b.Release()
+		return nil, err
+	}
+	return b, nil
+}
+
+// putMail puts the mail's octets.
+func (b *Body) putMail(d *sinks.Delivery) error {
+	size := d.Octets.Size()
 	if size > rawInMemory {
-		b.streams = []stream{{size: size, write: func(w io.Writer) error {
+		b.streams = append(b.streams, stream{at: len(*b.text), size: size, write: func(w io.Writer) error {
 			_, err := io.Copy(w, io.NewSectionReader(d.Octets, 0, size))
 			return err
-		}}}
-		return b, nil
+		}})
+		return nil
 	}
+	before := len(*b.text)
 	text := append(*b.text, make([]byte, size)...)
-	if n, err := d.Octets.ReadAt(text, 0); int64(n) < size {
-		b.Release()
-		return nil, fmt.Errorf("reading the mail from the store: %w", err)
+	if n, err := d.Octets.ReadAt(text[before:], 0); int64(n) < size {
+		return fmt.Errorf("reading the mail from the store: %w", err)
 	}
 	*b.text = text
-	return b, nil
+	return nil
 }

@@ -1,8 +1,6 @@
 package payload
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/url"
@@ -232,12 +230,4 @@ func (x *filling) file(name string, n *node) error {
 // and line ends percent-encoded.
 func quoted(s string) string {
 	return strings.NewReplacer("\"", "%22", "\r", "%0D", "\n", "%0A").Replace(strings.ToValidUTF8(s, "\uFFFD"))
-}
-
-// boundaryOf is the same for every attempt, and nothing a mail could hold by
-// design: it is made of the hash of its octets and the delivery's id.
-func boundaryOf(d *sinks.Delivery) string {
-	sum := d.Octets.SHA256()
-	mixed := sha256.Sum256(append(sum[:], d.ID...))
-	return "postferry-" + hex.EncodeToString(mixed[:20])
 }

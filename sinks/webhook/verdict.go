@@ -24,7 +24,7 @@ func (s *Sink) judge(a *answer) (sinks.Receipt, error) {
 	}
 	err := error(&sinks.AttemptError{Detail: detail, Answer: a.shown, Err: fmt.Errorf("%s answered %s%s%s", s.host, said, why, hint(a.status))})
 	if s.render.Stops(a.status) {
-		return sinks.Receipt{}, sinks.Permanent(err)
+		return sinks.Receipt{}, sinks.Permanent(fmt.Errorf("%w; in the sink's format this status ends the delivery", err))
 	}
 	switch blames(a.status) {
 	case theSink:
