@@ -101,6 +101,21 @@ func (t *Text) Fixed() bool {
 	return true
 }
 
+// With is the text with a word in each hole, by the hole's number from 0.
+func (t *Text) With(word func(n int) string) string {
+	var b strings.Builder
+	n := 0
+	for _, p := range t.pieces {
+		if p.hole == nil {
+			b.WriteString(p.text)
+			continue
+		}
+		b.WriteString(word(n))
+		n++
+	}
+	return b.String()
+}
+
 // Fill is the text for one mail. put makes of each hole's text what may stand
 // there; nil leaves it as it is. The error says which hole could not be filled.
 func (t *Text) Fill(d *sinks.Delivery, put func(string) string) (string, error) {

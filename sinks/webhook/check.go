@@ -19,14 +19,18 @@ const checkTimeout = 10 * time.Second
 // What the configuration adds to the header is masked, as are the path's query
 // values.
 func (s *Sink) Preview(d *sinks.Delivery) (sinks.Request, error) {
+	to, err := s.target.of(d)
+	if err != nil {
+		return sinks.Request{}, fmt.Errorf("making the url of this mail: %w", err)
+	}
 	body, err := s.render.Render(d)
 	if err != nil {
 		return sinks.Request{}, err
 	}
 	defer body.Release()
-	header, _, err := s.request(d.ID, body)
+	header, _, err := s.request(d, body)
 	if err != nil {
-		return sinks.Request{}, fmt.Errorf("reading the mail: %w", err)
+		return sinks.Request{}, err
 	}
 	for name := range s.header {
 		if name != "User-Agent" && len(header[name]) > 0 {
@@ -41,7 +45,7 @@ func (s *Sink) Preview(d *sinks.Delivery) (sinks.Request, error) {
 	if err != nil {
 		return sinks.Request{}, fmt.Errorf("reading the mail: %w", err)
 	}
-	shown := *s.url
+	shown := *to
 	if shown.RawQuery != "" {
 		shown.RawQuery = secret.Masked
 	}
@@ -51,13 +55,17 @@ func (s *Sink) Preview(d *sinks.Delivery) (sinks.Request, error) {
 // Check implements sinks.Checker: the name, a connection and TLS. It sends no
 // request, which the receiver might take for a mail.
 func (s *Sink) Check(ctx context.Context) []sinks.Finding {
+	if s.target.hostMade {
+		return []sinks.Finding{{Step: "url", OK: true, Said: "each mail names the host, so there is none to connect to; only the public Internet and allow_networks are connected to"}, s.checkSecret()}
+	}
+	to := s.target.url
 	if s.transport.Proxy != nil {
-		if proxy, err := s.transport.Proxy(&http.Request{URL: s.url}); err == nil && proxy != nil {
+		if proxy, err := s.transport.Proxy(&http.Request{URL: to}); err == nil && proxy != nil {
 			return append(s.checkTCP(ctx, proxy.Hostname(), portOf(proxy.Scheme, proxy.Port())), s.checkSecret())
 		}
 	}
-	findings := s.checkTCP(ctx, s.url.Hostname(), portOf(s.url.Scheme, s.url.Port()))
-	if s.url.Scheme == "https" && findings[len(findings)-1].OK {
+	findings := s.checkTCP(ctx, to.Hostname(), portOf(to.Scheme, to.Port()))
+	if to.Scheme == "https" && findings[len(findings)-1].OK {
 		findings = append(findings, s.checkTLS(ctx))
 	}
 	return append(findings, s.checkSecret())
@@ -105,7 +113,7 @@ func (s *Sink) checkTLS(ctx context.Context) sinks.Finding {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	d := tls.Dialer{Config: s.transport.TLSClientConfig.Clone()}
-	conn, err := d.DialContext(ctx, "tcp", net.JoinHostPort(s.url.Hostname(), portOf("https", s.url.Port())))
+	conn, err := d.DialContext(ctx, "tcp", net.JoinHostPort(s.target.url.Hostname(), portOf("https", s.target.url.Port())))
 	if err != nil {
 		advice, _ := untrusted(err)
 		if advice == "" {

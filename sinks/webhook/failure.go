@@ -18,26 +18,37 @@ import (
 
 // failed grades a request that got no answer. Name resolution and TLS are the
 // sink's fault; everything else the network does passes.
-func (s *Sink) failed(parent context.Context, err error) error {
+func (s *Sink) failed(parent context.Context, host string, err error) error {
 	if parent.Err() != nil { // shutting down: nothing is known of the sink
-		return fmt.Errorf("posting to %s: %w", s.host, context.Cause(parent))
+		return fmt.Errorf("posting to %s: %w", host, context.Cause(parent))
+	}
+	// Whom a mail names may be anybody: it holds no sink.
+	fault, whose := sinks.SinkFault, "check the host in the sink's url, and this machine's name server"
+	if s.target.hostMade {
+		fault, whose = func(err error) error { return err }, "the mail names the host"
+	}
+	if errors.Is(err, errForbidden) {
+		if s.target.hostMade {
+			return sinks.Permanent(fmt.Errorf("posting to %s: %s", host, s.clean(err)))
+		}
+		return sinks.SinkFault(fmt.Errorf("posting to %s: %s — if that is meant, name its network in allow_networks", host, s.clean(err)))
 	}
 	var dns *net.DNSError
 	if errors.As(err, &dns) {
-		return sinks.SinkFault(fmt.Errorf("looking up %s: %s — check the host in the sink's url, and this machine's name server", s.host, s.clean(err)))
+		return fault(fmt.Errorf("looking up %s: %s — %s", host, s.clean(err), whose))
 	}
 	if why, is := untrusted(err); is {
-		return sinks.SinkFault(fmt.Errorf("TLS with %s: %s — %s", s.host, s.clean(err), why))
+		return fault(fmt.Errorf("TLS with %s: %s — %s", host, s.clean(err), why))
 	}
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("posting to %s: no answer within the sink's timeout of %s", s.host, s.timeout)
+		return fmt.Errorf("posting to %s: no answer within the sink's timeout of %s", host, s.timeout)
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("posting to %s: connection refused — check that the receiver runs, and the port in the sink's url", s.host)
+		return fmt.Errorf("posting to %s: connection refused — check that the receiver runs, and the port in the sink's url", host)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return fmt.Errorf("posting to %s: the receiver closed the connection without an answer", s.host)
+		return fmt.Errorf("posting to %s: the receiver closed the connection without an answer", host)
 	}
-	return fmt.Errorf("posting to %s: %s", s.host, s.clean(err))
+	return fmt.Errorf("posting to %s: %s", host, s.clean(err))
 }
 
 // clean is the error in words, without the sink's secrets and harmless to show.

@@ -3,6 +3,7 @@ package webhook
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -12,7 +13,7 @@ import (
 
 // judge turns an answer into the sink's verdict (see the package comment). A
 // status it does not know is temporary: nothing is lost by trying again.
-func (s *Sink) judge(a *answer) (sinks.Receipt, error) {
+func (s *Sink) judge(to *url.URL, a *answer) (sinks.Receipt, error) {
 	detail := strconv.Itoa(a.status)
 	success, why := s.success(a)
 	if success {
@@ -22,17 +23,20 @@ func (s *Sink) judge(a *answer) (sinks.Receipt, error) {
 	if why != "" {
 		why = ", and " + dial.Printable(s.redact.Replace(why))
 	}
-	err := error(&sinks.AttemptError{Detail: detail, Answer: a.shown, Err: fmt.Errorf("%s answered %s%s%s", s.host, said, why, hint(a.status))})
+	err := error(&sinks.AttemptError{Detail: detail, Answer: a.shown, Err: fmt.Errorf("%s answered %s%s%s", to.Host, said, why, hint(a.status))})
 	if s.render.Stops(a.status) {
 		return sinks.Receipt{}, sinks.Permanent(fmt.Errorf("%w; in the sink's format this status ends the delivery", err))
 	}
-	switch blames(a.status) {
-	case theSink:
-		err = sinks.SinkFault(err)
-	case theMail:
+	switch {
+	case blames(a.status) == theMail:
 		err = sinks.MailFault(err)
+	case blames(a.status) == theSink && !s.target.made: // else it concerns this url alone
+		err = sinks.SinkFault(err)
 	}
 	if a.status == http.StatusGone {
+		if s.target.made {
+			s.held.hold(to, maxWait)
+		}
 		return sinks.Receipt{}, sinks.RetryAfter(maxWait, err)
 	}
 	if wait, ok := retryAfter(a.header.Get("Retry-After"), s.clock.Now()); ok {

@@ -8,11 +8,14 @@
 //	2xx                                    delivered
 //	400 406 413 415 422                    the mail's fault: three tries, then a dead letter
 //	401 402 403 404 405 407 421, TLS, DNS  the sink's fault: held, one probe follows the schedule
-//	410                                    the sink is held and looked at once a day
+//	410                                    the sink is held and looked at once a day; a URL made of the mail, that URL alone
 //	everything else, and the network       tried again as the schedule says
 //
 // A format whose vendor lets a status end a delivery (payload.Stopper) decides
 // first: such an answer makes a dead letter at once.
+//
+// Where any part of the URL is made of the mail, nothing is connected to but the
+// public Internet and allow_networks (guard.go), and no such URL holds the sink.
 //
 // A redirect is not followed: it could carry mail to a place nobody configured.
 // success_when and fail_when of the sink may see it otherwise. Retry-After, and
@@ -25,10 +28,11 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/postferry/postferry/internal/clock"
 	"github.com/postferry/postferry/internal/dial"
@@ -37,13 +41,31 @@ import (
 	"github.com/postferry/postferry/sinks/payload"
 )
 
-// Sink posts to one URL. It implements sinks.Sink, Previewer and Checker.
+// longestField is how much of a mail goes into one hole of a header field, in
+// octets.
+const longestField = 2 << 10
+
+// fieldValue is a text of a mail as a header field may have it (RFC 9110, section
+// 5.5): what controls becomes a space.
+func fieldValue(s string) string {
+	s = strings.ToValidUTF8(s[:min(len(s), longestField)], "\uFFFD")
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, s)
+}
+
+// Sink posts to one URL, or one made of each mail. It implements sinks.Sink, Previewer and Checker.
 type Sink struct {
 	name    string
 	method  string
-	url     *url.URL // without user
-	host    string   // how messages name the destination: never the path, which may be a secret
+	target  *target
+	held    *holds
+	host    string // how messages name the destination: never the path, which may be a secret
 	header  http.Header
+	made    map[string]*payload.Text // header fields with holes
 	timeout time.Duration
 	signer  signer
 	render  payload.Renderer
@@ -72,20 +94,33 @@ func New(name string, o Options, r payload.Renderer, e sinks.Env) (*Sink, error)
 		return nil, fmt.Errorf("timeout %s is negative", o.Timeout)
 	}
 	var err error
-	if s.url, err = o.target(); err != nil {
+	if s.target, err = o.target(); err != nil {
 		return nil, err
 	}
-	s.host = s.url.Host
+	s.held, s.host = newHolds(e.Clock), s.target.url.Host
+	if s.target.hostMade {
+		s.host = "the url's host"
+	}
+	guarded, err := newGuard(o.AllowNetworks)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.target.suits(&o, guarded); err != nil {
+		return nil, err
+	}
+	if !s.target.made {
+		guarded = nil
+	}
 	if s.method, err = o.method(); err != nil {
 		return nil, err
 	}
-	if s.header, err = o.fixedHeader(e.Version); err != nil {
+	if s.header, s.made, err = o.fixedHeader(e.Version); err != nil {
 		return nil, err
 	}
 	if s.signer, err = newSigner(append([]secret.Secret{o.Secret}, o.Secrets...)); err != nil {
 		return nil, err
 	}
-	if s.transport, err = o.transport(s.url.Hostname(), e.Concurrency); err != nil {
+	if s.transport, err = o.transport(s.target.url.Hostname(), guarded, e.Concurrency); err != nil {
 		return nil, err
 	}
 	if s.successWhen, err = newCondition("success_when", o.SuccessWhen); err != nil {
@@ -98,13 +133,13 @@ func New(name string, o Options, r payload.Renderer, e sinks.Env) (*Sink, error)
 	if s.gzip, err = o.compression(); err != nil {
 		return nil, err
 	}
-	s.redact = o.redactor(s.url, s.header)
+	s.redact = o.redactor(s.target.url, s.header)
 	return s, nil
 }
 
 // transport is this sink's own: connections are not shared with others, so one
 // sink's trouble is not another's.
-func (o *Options) transport(host string, concurrency int) (*http.Transport, error) {
+func (o *Options) transport(host string, guarded *guard, concurrency int) (*http.Transport, error) {
 	config, err := dial.TLS(o.TLS).Config(host)
 	if err != nil {
 		return nil, err
@@ -112,7 +147,7 @@ func (o *Options) transport(host string, concurrency int) (*http.Transport, erro
 	// net/http fills in whom it talks to, the receiver or an HTTPS proxy.
 	config.ServerName = o.TLS.ServerName
 	t := &http.Transport{
-		DialContext:            (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		DialContext:            dialer(guarded).DialContext,
 		TLSClientConfig:        config,
 		TLSHandshakeTimeout:    10 * time.Second,
 		ForceAttemptHTTP2:      true, // where TLS negotiates it
@@ -139,6 +174,15 @@ func (o *Options) transport(host string, concurrency int) (*http.Transport, erro
 
 // Deliver implements sinks.Sink.
 func (s *Sink) Deliver(ctx context.Context, d *sinks.Delivery) (sinks.Receipt, error) {
+	to, err := s.target.of(d)
+	if err != nil {
+		return sinks.Receipt{}, sinks.Permanent(fmt.Errorf("making the url of this mail: %w", err))
+	}
+	if s.target.made {
+		if left := s.held.left(to); left > 0 {
+			return sinks.Receipt{}, sinks.RetryAfter(left, fmt.Errorf("%s answered 410 Gone at this url before: it is left alone for a day", to.Host))
+		}
+	}
 	body, err := s.render.Render(d)
 	if err != nil {
 		return sinks.Receipt{}, err
@@ -146,12 +190,12 @@ func (s *Sink) Deliver(ctx context.Context, d *sinks.Delivery) (sinks.Receipt, e
 	defer body.Release()
 	limited, cancel := context.WithTimeout(ctx, s.timeout+time.Duration(body.Size()>>20)*time.Second)
 	defer cancel()
-	header, sent, err := s.request(d.ID, body)
+	header, sent, err := s.request(d, body)
 	if err != nil {
-		return sinks.Receipt{}, fmt.Errorf("reading the mail from the store: %w", err)
+		return sinks.Receipt{}, err
 	}
 	req := (&http.Request{
-		Method: s.method, URL: s.url, Host: s.url.Host, Header: header,
+		Method: s.method, URL: to, Host: to.Host, Header: header,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Body: sent.Open(), ContentLength: sent.Size(),
 		GetBody: func() (io.ReadCloser, error) { return sent.Open(), nil },
@@ -159,26 +203,26 @@ func (s *Sink) Deliver(ctx context.Context, d *sinks.Delivery) (sinks.Receipt, e
 	// The transport, not a Client: no redirects, no cookies.
 	resp, err := s.transport.RoundTrip(req)
 	if err != nil {
-		return sinks.Receipt{}, s.failed(ctx, err)
+		return sinks.Receipt{}, s.failed(ctx, to.Host, err)
 	}
 	defer resp.Body.Close()
-	return s.judge(s.readAnswer(resp))
+	return s.judge(to, s.readAnswer(resp))
 }
 
 // request is the header of one attempt, and what it carries: that is what is
 // signed, so that a receiver needs to decompress only what is known to be ours.
-func (s *Sink) request(id string, body *payload.Body) (http.Header, content, error) {
+func (s *Sink) request(d *sinks.Delivery, body *payload.Body) (http.Header, content, error) {
 	sent := content(body)
 	if s.gzip {
 		c, err := compress(body)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, fmt.Errorf("reading the mail from the store: %w", err)
 		}
 		sent = c
 	}
-	timestamp, signature, err := s.signer.sign(id, s.clock.Now(), sent)
+	timestamp, signature, err := s.signer.sign(d.ID, s.clock.Now(), sent)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("reading the mail from the store: %w", err)
 	}
 	h := make(http.Header, len(s.header)+len(body.Header)+4)
 	h["Content-Type"] = []string{body.ContentType}
@@ -191,7 +235,14 @@ func (s *Sink) request(id string, body *payload.Body) (http.Header, content, err
 	for name, values := range s.header {
 		h[name] = values
 	}
-	h[headerID] = []string{id}
+	for name, text := range s.made {
+		value, err := text.Fill(d, fieldValue)
+		if err != nil {
+			return nil, nil, sinks.Permanent(fmt.Errorf("making header field %s of this mail: %w", name, err))
+		}
+		h[name] = []string{value}
+	}
+	h[headerID] = []string{d.ID}
 	h[headerTimestamp] = []string{timestamp}
 	if signature != "" {
 		h[headerSignature] = []string{signature}
