@@ -7,13 +7,15 @@ import "strings"
 // element that cannot be read costs no other.
 func (p *parse) addresses(h header, name string) []Address {
 	var list []Address
-	for _, f := range h {
-		if sameName(f.name, name) {
-			if list == nil {
-				list = []Address{}
-			}
-			list = p.addressList(list, f.value, "header "+name)
+	for value := range h.all(name) {
+		if list == nil {
+			list = []Address{}
 		}
+		if quick, ok := quickAddresses(list, value, p.lim.Addresses); ok {
+			list = quick
+			continue
+		}
+		list = p.addressList(list, value, "header "+name)
 	}
 	return list
 }

@@ -1,11 +1,13 @@
 package parser
 
 import (
+	"bytes"
 	"encoding/base64"
 	"errors"
 	"io"
 	"path"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 )
@@ -40,19 +42,12 @@ func (a *Attachment) WriteBase64(w io.Writer) error {
 // copyLetters copies base64 without its line ends, and with the letters of the
 // standard alphabet.
 func copyLetters(w io.Writer, r io.Reader) error {
-	var buf [32 << 10]byte
+	lent := letterBuffers.Get().(*[]byte)
+	defer letterBuffers.Put(lent)
+	buf := *lent
 	for {
-		n, err := r.Read(buf[:])
-		out := buf[:0]
-		for _, c := range buf[:n] {
-			switch v := base64Class[c]; {
-			case v < classPad:
-				out = append(out, base64Letters[v])
-			case v == classPad:
-				out = append(out, '=')
-			}
-		}
-		if _, werr := w.Write(out); werr != nil {
+		n, err := r.Read(buf)
+		if _, werr := w.Write(onlyLetters(buf[:n])); werr != nil {
 			return werr
 		}
 		if err == io.EOF {
@@ -64,6 +59,47 @@ func copyLetters(w io.Writer, r io.Reader) error {
 	}
 }
 
+var letterBuffers = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}
+
+// onlyLetters takes out of correct base64 what is no letter and no padding, and
+// makes the URL-safe letters their twins, in place.
+func onlyLetters(b []byte) []byte {
+	for _, c := range [...]byte{'-', '_', ' ', '\t'} {
+		if bytes.IndexByte(b, c) < 0 {
+			continue
+		}
+		out := b[:0]
+		for _, c := range b {
+			switch v := base64Class[c]; {
+			case v < classPad:
+				out = append(out, base64Letters[v])
+			case v == classPad:
+				out = append(out, '=')
+			}
+		}
+		return out
+	}
+	// Only line ends are to be taken out.
+	out := 0
+	for i := 0; i < len(b); {
+		end := bytes.IndexByte(b[i:], '\n')
+		next := i + end + 1
+		if end < 0 {
+			end, next = len(b)-i, len(b)
+		}
+		line := b[i : i+end]
+		for len(line) > 0 && line[len(line)-1] == '\r' {
+			line = line[:len(line)-1]
+		}
+		if bytes.IndexByte(line, '\r') >= 0 {
+			line = bytes.ReplaceAll(line, []byte("\r"), nil)
+		}
+		out += copy(b[out:], line)
+		i = next
+	}
+	return b[:out]
+}
+
 // maxSafeName bounds a file name, in octets: every file system takes 255, and
 // something may be put before it.
 const maxSafeName = 120
@@ -71,6 +107,12 @@ const maxSafeName = 120
 // safeName makes a name that is a file name everywhere and nowhere a path, an
 // option or a device: letters and digits of any script, and "._- ()".
 func safeName(name, id, mediaType string) string {
+	switch {
+	case name == "":
+		return "part-" + strings.ReplaceAll(id, ".", "-") + extension(mediaType)
+	case isSafeName(name):
+		return name
+	}
 	name = strings.ReplaceAll(name, `\`, "/")
 	name = path.Base("/" + name)
 	var b strings.Builder
@@ -105,6 +147,23 @@ func safeName(name, id, mediaType string) string {
 		stem = strings.ToValidUTF8(stem, "_")
 	}
 	return stem + ext
+}
+
+// isSafeName tells whether a name is one already, as most are: ASCII words, a dot
+// and an extension, short.
+func isSafeName(name string) bool {
+	dot := -1
+	for i := range len(name) {
+		switch c := name[i]; {
+		case isDigit(c) || c|0x20 >= 'a' && c|0x20 <= 'z':
+		case c == '.' && dot < 0 && i > 0:
+			dot = i
+		case (c == '-' || c == '_') && i > 0 && i < len(name)-1:
+		default:
+			return false
+		}
+	}
+	return dot > 0 && len(name)-dot > 1 && len(name)-dot <= 20 && len(name) < 100 && name[dot-1] != '-' && name[dot-1] != '_' && !devices[strings.ToLower(name[:dot])]
 }
 
 // devices are no files on Windows, whatever their extension.

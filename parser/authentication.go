@@ -12,11 +12,13 @@ import (
 // server.
 func (p *parse) authentication(h header) Authentication {
 	var a Authentication
-	for _, f := range h {
-		if !sameName(f.name, "Authentication-Results") {
-			continue
+	for value := range h.all("Authentication-Results") {
+		id, clauses := "", []string(nil)
+		if head, _, _ := strings.Cut(value, ";"); !strings.ContainsAny(head, "(\"") && !p.trusted(authservID(head)) {
+			id = authservID(head) // the rest need not be read
+		} else {
+			id, clauses = authClauses(value)
 		}
-		id, clauses := authClauses(f.value)
 		if !p.trusted(id) {
 			p.problemOnce(ProblemForgedAuthserv, "header Authentication-Results", "the authserv-id \""+clip(id, 80)+"\" is not trusted")
 			continue
@@ -59,11 +61,19 @@ func authClauses(v string) (id string, clauses []string) {
 		b.WriteByte(v[i])
 	}
 	clauses = strings.Split(b.String(), ";")
-	words := strings.Fields(clauses[0])
-	if len(words) == 0 || len(words) > 1 && words[1] != "1" || len(words) > 2 { // a version may follow
+	if id = authservID(clauses[0]); id == "" {
 		return "", nil
 	}
-	return words[0], clauses[1:]
+	return id, clauses[1:]
+}
+
+// authservID is the identifier before the first semicolon; "" where it is none.
+func authservID(head string) string {
+	words := strings.Fields(head)
+	if len(words) == 0 || len(words) > 1 && words[1] != "1" || len(words) > 2 { // a version may follow
+		return ""
+	}
+	return words[0]
 }
 
 // authResults are the results of RFC 8601 section 2.7.

@@ -13,6 +13,9 @@ func (p *parse) automated(h header, root *part) Automated {
 	}
 	field := func(name string) string {
 		v, _ := h.get(name)
+		if v == "" {
+			return ""
+		}
 		return oneLine(p.rawText(v, "header "+name))
 	}
 	report := strings.ToLower(root.params.get("report-type")) // RFC 6522 section 3
@@ -51,7 +54,7 @@ func (p *parse) automated(h header, root *part) Automated {
 	if precedence == "auto_reply" || precedence == "auto-reply" {
 		return is("auto-reply", "Precedence: "+precedence)
 	}
-	if outOfOffice(p.msg.Subject) && (p.msg.InReplyTo != nil || field("X-Auto-Response-Suppress") != "") {
+	if (p.msg.InReplyTo != nil || field("X-Auto-Response-Suppress") != "") && outOfOffice(p.msg.Subject) {
 		return is("auto-reply", "Subject: "+*p.msg.Subject)
 	}
 	if v := field("X-Auto-Response-Suppress"); v != "" && !strings.EqualFold(v, "none") {

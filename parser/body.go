@@ -284,24 +284,13 @@ func without(octets []byte, files []embeddedFile) []byte {
 func (p *parse) content(pt *part, limit int) (octets []byte, cut bool) {
 	n := pt.end - pt.start
 	lent := p.src.lent
-	if n <= min(int64(limit), windowSize) && pt.encoding <= encQP {
-		b := p.src.at(pt.start, int(n))
-		b = b[:min(int(n), len(b))]
-		good := true
-		switch pt.encoding {
-		case encIdentity:
-			return b, false
-		case encBase64:
-			var d lettersDecoder
-			lent.body = d.end(d.appendQuick(lent.body[:0], b))
-			good = !d.bad
-		case encQP:
-			lent.body, good = appendQP(lent.body[:0], b)
+	if n <= int64(limit) {
+		if octets, d, ok := p.whole(pt.start, n, pt.encoding, &lent.body); ok {
+			if d.bad {
+				p.problemOnce(transferProblem(pt.encoding), partWhere(pt), "the part's transfer encoding is broken")
+			}
+			return octets, false
 		}
-		if !good {
-			p.problemOnce(transferProblem(pt.encoding), partWhere(pt), "the part's transfer encoding is broken")
-		}
-		return lent.body, false
 	}
 	d := decodeFrom(&span{p.src, pt.start, pt.end}, pt.encoding, n)
 	b := bytes.NewBuffer(lent.body[:0])
@@ -312,6 +301,28 @@ func (p *parse) content(pt *part, limit int) (octets []byte, cut bool) {
 		p.problemOnce(transferProblem(pt.encoding), partWhere(pt), "the part's transfer encoding is broken")
 	}
 	return lent.body[:min(len(lent.body), limit)], len(lent.body) > limit
+}
+
+// whole decodes n octets of the mail at once, into a buffer of the window, where all
+// of them are in view; ok is false where they are not. What was odd about them is in
+// the decoder.
+func (p *parse) whole(off, n int64, e encoding, into *[]byte) (octets []byte, d lettersDecoder, ok bool) {
+	if n > windowSize || e > encQP {
+		return nil, d, false
+	}
+	b := p.src.at(off, int(n))
+	b = b[:min(int(n), len(b))]
+	switch e {
+	case encBase64:
+		*into = d.end(d.appendQuick((*into)[:0], b))
+	case encQP:
+		var good bool
+		*into, good = appendQP((*into)[:0], b)
+		d.bad = !good
+	default:
+		return b, d, true
+	}
+	return *into, d, true
 }
 
 // span reads octets of the mail.

@@ -67,22 +67,29 @@ func stripComments(s string) string {
 	if strings.IndexByte(s, '(') < 0 {
 		return s
 	}
-	var b strings.Builder
+	b := make([]byte, 0, len(s))
 	var k skipper
+	plain := 0 // where the text not yet taken begins
 	for i := 0; i < len(s); {
+		if s[i] != '(' && s[i] != '"' {
+			i++
+			continue
+		}
 		next := k.past(s, i)
 		if s[i] == '(' && next > i+1 {
-			b.WriteByte(' ')
-		} else {
-			b.WriteString(s[i:next])
+			b = append(append(b, s[plain:i]...), ' ')
+			plain = next
 		}
 		i = next
 	}
-	return b.String()
+	return string(append(b, s[plain:]...))
 }
 
 // firstComment is the text of the first comment outside quotes.
 func firstComment(s string) string {
+	if strings.IndexByte(s, '(') < 0 {
+		return ""
+	}
 	var k skipper
 	for i := 0; i < len(s); {
 		next := k.past(s, i)

@@ -1,6 +1,7 @@
 package parser
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -10,6 +11,61 @@ import (
 // digits and zones by name, section 4.3), the forms of asctime and ISO 8601, and
 // what lies between them. The zone stays the mail's own; without one it is UTC.
 func readDate(raw string) (time.Time, bool) {
+	if t, ok := quickDate(raw); ok {
+		return t, true
+	}
+	return slowDate(raw)
+}
+
+// quickDate reads a date as RFC 5322 section 3.3 has it, the time zone's name in a
+// comment at most after it, as slowDate does; it gives up at anything else.
+func quickDate(s string) (t time.Time, ok bool) {
+	if len(s) > 5 && s[3] == ',' && s[4] == ' ' {
+		if !slices.ContainsFunc(weekdayNames[:], func(name string) bool { return strings.EqualFold(name, s[:3]) }) {
+			return t, false
+		}
+		s = s[5:]
+	}
+	if len(s) > 2 && s[1] == ' ' {
+		s = "0" + s
+	}
+	const layout = "24 Nov 2026 10:00:00 +0100"
+	if len(s) < len(layout) {
+		return t, false
+	}
+	if rest := s[len(layout):]; rest != "" && (len(rest) < 4 || rest[:2] != " (" || rest[len(rest)-1] != ')' || strings.ContainsAny(rest[2:len(rest)-1], "()\\\"")) {
+		return t, false
+	}
+	for i, c := range []byte(layout) {
+		if digit := isDigit(c); digit != isDigit(s[i]) || !digit && c != s[i] && c|0x20 < 'a' && c != '+' {
+			return t, false
+		}
+	}
+	two := func(i int) int { return int(s[i]-'0')*10 + int(s[i+1]-'0') }
+	day, year, hour, minute, sec := two(0), two(7)*100+two(9), two(12), two(15), two(18)
+	month := time.Month(0)
+	for i, name := range monthNames {
+		if strings.EqualFold(name, s[3:6]) {
+			month = time.Month(i + 1)
+		}
+	}
+	if month == 0 || day < 1 || day > 31 || hour > 23 || minute > 59 || sec > 60 || two(22) > 23 {
+		return t, false
+	}
+	zone, seconds := time.UTC, two(22)*3600+two(24)*60
+	switch {
+	case s[21] == '-':
+		seconds = -seconds
+	case s[21] != '+':
+		return t, false
+	}
+	if seconds != 0 {
+		zone = time.FixedZone("", seconds)
+	}
+	return time.Date(year, month, day, hour, minute, sec, 0, zone), true
+}
+
+func slowDate(raw string) (time.Time, bool) {
 	s := strings.TrimSpace(stripComments(raw))
 	if len(s) > 200 {
 		return time.Time{}, false
@@ -206,6 +262,8 @@ func (d *dateReader) time() (time.Time, bool) {
 	t := time.Date(d.year, d.month, d.day, d.hour, d.minute, d.sec, 0, d.zone)
 	return t, d.year <= 9999
 }
+
+var weekdayNames = [...]string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
 
 var monthNames = [...]string{"jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"}
 

@@ -11,7 +11,8 @@ func (p *parse) describe(pt, parent *part) {
 	if parent == nil {
 		where = "header"
 	}
-	raw, has := pt.header.first("Content-Type")
+	f := readContentFields(pt.header)
+	raw, has := f.first[contentType], f.count[contentType] > 0
 	pt.mediaType = "text/plain" // RFC 2045 section 5.2
 	if parent != nil && parent.mediaType == "multipart/digest" {
 		pt.mediaType = "message/rfc822" // RFC 2046 section 5.1.5
@@ -24,7 +25,8 @@ func (p *parse) describe(pt, parent *part) {
 			p.fallback = usefulFallback(pt)
 		}
 	}
-	if raw, ok := pt.header.first("Content-Disposition"); ok {
+	if f.count[contentDisposition] > 0 {
+		raw := f.first[contentDisposition]
 		pt.disposition, pt.dispParams = p.readParams(raw, where)
 		if i := strings.IndexAny(pt.disposition, " \t="); i >= 0 {
 			pt.disposition = pt.disposition[:i]
@@ -34,11 +36,16 @@ func (p *parse) describe(pt, parent *part) {
 			pt.disposition = "attachment"
 		}
 	}
-	if raw, ok := pt.header.first("Content-Transfer-Encoding"); ok {
-		pt.encoding = p.readEncoding(raw, where)
+	if f.count[contentTransferEncoding] > 0 {
+		pt.encoding = p.readEncoding(f.first[contentTransferEncoding], where)
+	}
+	// Software that believes the other one sees another mail.
+	for i, name := range contentNames[:contentID] {
+		if f.count[i] > 1 {
+			p.problem(ProblemDuplicateField, where, name+" stands twice; the first holds")
+		}
 	}
 	if pt.isMultipart() {
-		p.checkOnce(pt, where)
 		pt.boundary = strings.TrimRight(pt.params.get("boundary"), " \t")
 		if len(pt.boundary) > maxBoundary {
 			pt.boundary = ""
@@ -46,7 +53,6 @@ func (p *parse) describe(pt, parent *part) {
 		pt.encoding = encIdentity // RFC 2045 section 6.4
 		return
 	}
-	p.checkOnce(pt, where)
 	pt.name = pt.dispParams.get("filename")
 	if pt.name == "" {
 		pt.name = pt.dispParams.get("name")
@@ -58,7 +64,8 @@ func (p *parse) describe(pt, parent *part) {
 		pt.name = pt.params.get("filename")
 	}
 	pt.name = strings.TrimSpace(pt.name)
-	if raw, ok := pt.header.first("Content-ID"); ok {
+	if f.count[contentID] > 0 {
+		raw := f.first[contentID]
 		pt.cid = strings.Trim(strings.TrimSpace(stripComments(raw)), "<>")
 		pt.cid = validUTF8(strings.TrimSpace(pt.cid))
 	}
@@ -77,18 +84,44 @@ func usefulFallback(pt *part) string {
 	}
 }
 
-// checkOnce notes the fields that say what a part is and stand twice: software
-// that believes the other one sees another mail.
-func (p *parse) checkOnce(pt *part, where string) {
-	for _, name := range [...]string{"Content-Type", "Content-Transfer-Encoding", "Content-Disposition"} {
-		if pt.header.count(name) > 1 {
-			p.problem(ProblemDuplicateField, where, name+" stands twice; the first holds")
+// The fields that say what a part is.
+const (
+	contentType = iota
+	contentTransferEncoding
+	contentDisposition
+	contentID
+	contentFieldCount
+)
+
+var (
+	contentNames = [contentFieldCount]string{"Content-Type", "Content-Transfer-Encoding", "Content-Disposition", "Content-ID"}
+	contentKeys  = [contentFieldCount]uint32{nameKey("Content-Type"), nameKey("Content-Transfer-Encoding"), nameKey("Content-Disposition"), nameKey("Content-ID")}
+)
+
+// contentFields are the first of each of those fields, and how many there are.
+type contentFields struct {
+	first [contentFieldCount]string
+	count [contentFieldCount]int
+}
+
+func readContentFields(h header) (c contentFields) {
+	for i := range h {
+		for k, key := range contentKeys {
+			if h[i].key == key && h[i].is(contentNames[k], key) {
+				if c.count[k]++; c.count[k] == 1 {
+					c.first[k] = h[i].value
+				}
+			}
 		}
 	}
+	return c
 }
 
 // mediaType makes sense of a media type (RFC 2045 section 5.1).
 func (p *parse) mediaType(v string, pt *part, where string) string {
+	if main, sub, ok := strings.Cut(v, "/"); ok && isToken(main) && isToken(sub) && !strings.ContainsAny(v, "'") {
+		return v
+	}
 	v = strings.Trim(v, "\"' \t,")
 	if strings.ContainsAny(v, " \t") {
 		v = strings.Join(strings.Fields(v), "")
@@ -127,8 +160,8 @@ func isTokenRune(r rune) bool {
 
 // isToken tells whether s is a token (RFC 2045 section 5.1).
 func isToken(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if !isTokenRune(rune(s[i])) {
+	for i := range len(s) {
+		if !isPlainToken[s[i]] && !isTokenRune(rune(s[i])) {
 			return false
 		}
 	}

@@ -48,44 +48,24 @@ func (p *parse) attachedCharset(pt *part) *string {
 
 // attach measures and hashes an attachment, and lists it.
 func (p *parse) attach(raw rawPart, a Attachment) {
-	where := "part " + a.PartID
-	d, lent := raw.decodeFrom(&span{p.src, raw.off, raw.off + raw.n}), p.src.lent
-	hash := sha256.New()
-	if b, ok := d.(*base64Decoder); ok {
-		b.decoded = lent.chunk
-		for {
-			octets, err := b.next()
-			hash.Write(octets)
-			a.Size += int64(len(octets))
-			if err != nil {
-				break // an error of the source is in src.err
-			}
-		}
-		lent.chunk = b.decoded
+	lent := p.src.lent
+	lent.hash.Reset()
+	var bad bool
+	if octets, d, ok := p.whole(raw.off, raw.n, raw.encoding, &lent.chunk); ok && !raw.within {
+		lent.hash.Write(octets)
+		a.Size, bad = int64(len(octets)), d.bad
+		raw.clean = raw.encoding == encBase64 && !d.bad && !d.odd
 	} else {
-		if lent.chunk == nil {
-			lent.chunk = make([]byte, 0, base64Chunk)
-		}
-		buf := lent.chunk[:cap(lent.chunk)]
-		for {
-			n, err := d.Read(buf)
-			hash.Write(buf[:n])
-			a.Size += int64(n)
-			if err != nil {
-				break
-			}
-		}
+		a.Size, bad = p.pass(&raw)
 	}
-	a.SHA256 = hex.EncodeToString(hash.Sum(nil))
-	if d.mended() {
+	var sum [sha256.Size]byte
+	a.SHA256 = hex.EncodeToString(lent.hash.Sum(sum[:0]))
+	if bad {
 		e := raw.encoding
 		if raw.within {
 			e = raw.innerEncoding
 		}
-		p.problemOnce(transferProblem(e), where, "the part's transfer encoding is broken")
-	}
-	if b, ok := d.(*base64Decoder); ok && !raw.within {
-		raw.clean = b.plain()
+		p.problemOnce(transferProblem(e), "part "+a.PartID, "the part's transfer encoding is broken")
 	}
 	a.part = raw
 	name := ""
@@ -96,6 +76,37 @@ func (p *parse) attach(raw rawPart, a Attachment) {
 	p.msg.Attachments = append(p.msg.Attachments, a)
 	if !p.embedded(&a) && !forPrograms[a.Type] {
 		p.msg.HasAttachment = true
+	}
+}
+
+// pass hands the octets of a part to the hash and counts them.
+func (p *parse) pass(raw *rawPart) (size int64, bad bool) {
+	d, lent := raw.decodeFrom(&span{p.src, raw.off, raw.off + raw.n}), p.src.lent
+	if b, ok := d.(*base64Decoder); ok {
+		b.decoded = lent.chunk
+		for {
+			octets, err := b.next()
+			lent.hash.Write(octets)
+			size += int64(len(octets))
+			if err != nil {
+				break // an error of the source is in src.err
+			}
+		}
+		lent.chunk = b.decoded
+		raw.clean = b.plain() && !raw.within
+		return size, b.mended()
+	}
+	if cap(lent.chunk) < base64Chunk {
+		lent.chunk = make([]byte, 0, base64Chunk)
+	}
+	buf := lent.chunk[:cap(lent.chunk)]
+	for {
+		n, err := d.Read(buf)
+		lent.hash.Write(buf[:n])
+		size += int64(n)
+		if err != nil {
+			return size, d.mended()
+		}
 	}
 }
 

@@ -10,6 +10,9 @@ import (
 // they stand inside words or quotes, and raw octets above 127. It comes out in
 // one line.
 func (p *parse) decodeText(s, where string) string {
+	if isPlain(s) {
+		return strings.TrimSpace(s)
+	}
 	if !strings.Contains(s, "=?") {
 		return oneLine(p.rawText(s, where))
 	}

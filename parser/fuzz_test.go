@@ -123,7 +123,7 @@ func FuzzIDs(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		for _, id := range newParse().ids(header{{"References", s}}, "References") {
+		for _, id := range newParse().ids(header{newField("References", s)}, "References") {
 			if id == "" || !utf8.ValidString(id) || strings.ContainsAny(id, " \t\r\n") {
 				t.Errorf("an id %q", id)
 			}
@@ -246,7 +246,7 @@ func FuzzAuthentication(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string) {
 		p := newParse()
 		p.lim.AuthservIDs = []string{"mx.example.com"}
-		a := p.authentication(header{{"Authentication-Results", s}})
+		a := p.authentication(header{newField("Authentication-Results", s)})
 		if !a.Trusted && (a.SPF != nil || a.DKIM != nil || a.DMARC != nil) {
 			t.Errorf("%q: a result nobody vouches for", s)
 		}

@@ -2,6 +2,7 @@ package parser
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 )
 
@@ -9,6 +10,22 @@ import (
 type field struct {
 	name  string // as written
 	value string // without the folds and the white space around it
+	key   uint32 // nameKey of name
+}
+
+// nameKey is the same for names that are one in any case, and differs for most
+// others: a header is asked for dozens of names, and has few of them.
+func nameKey(name string) uint32 {
+	n := len(name)
+	if n == 0 {
+		return 0
+	}
+	return uint32(n)<<24 | uint32(name[0]|0x20)<<16 | uint32(name[n/2]|0x20)<<8 | uint32(name[n-1]|0x20)
+}
+
+// is tells whether the field is called name, whose key is key.
+func (f *field) is(name string, key uint32) bool {
+	return f.key == key && strings.EqualFold(f.name, name)
 }
 
 // header is the fields of one header, in order.
@@ -17,8 +34,9 @@ type header []field
 // get returns the value of the last field called name, as RFC 8621 section
 // 4.1.3 wants it.
 func (h header) get(name string) (string, bool) {
+	key := nameKey(name)
 	for i := len(h) - 1; i >= 0; i-- {
-		if sameName(h[i].name, name) {
+		if h[i].is(name, key) {
 			return h[i].value, true
 		}
 	}
@@ -28,8 +46,9 @@ func (h header) get(name string) (string, bool) {
 // first returns the value of the first field called name: of two Content-Type
 // fields most software believes the first.
 func (h header) first(name string) (string, bool) {
+	key := nameKey(name)
 	for i := range h {
-		if sameName(h[i].name, name) {
+		if h[i].is(name, key) {
 			return h[i].value, true
 		}
 	}
@@ -38,19 +57,25 @@ func (h header) first(name string) (string, bool) {
 
 // count returns how many fields are called name.
 func (h header) count(name string) int {
-	n := 0
+	n, key := 0, nameKey(name)
 	for i := range h {
-		if sameName(h[i].name, name) {
+		if h[i].is(name, key) {
 			n++
 		}
 	}
 	return n
 }
 
-// sameName tells whether two names are one, in any case. Most differ in length or
-// in their first letter.
-func sameName(a, b string) bool {
-	return len(a) == len(b) && a != "" && (a[0]^b[0])&^0x20 == 0 && strings.EqualFold(a, b)
+// all yields the values of the fields called name, in order.
+func (h header) all(name string) func(yield func(value string) bool) {
+	key := nameKey(name)
+	return func(yield func(string) bool) {
+		for i := range h {
+			if h[i].is(name, key) && !yield(h[i].value) {
+				return
+			}
+		}
+	}
 }
 
 // headerReader collects the fields of one header.
@@ -268,18 +293,30 @@ func (h *headerReader) fold(line []byte) {
 	h.spans[len(h.spans)-1].end = len(h.text)
 }
 
-// fields makes the header from what was collected: one string holds all.
+// fields makes the header from what was collected: one string holds all. The list
+// is lent for as long as the mail is read.
 func (h *headerReader) fields() header {
 	p := h.p
 	p.src.lent.text, p.src.lent.spans = h.text, h.spans // kept for the next header
 	p.headerTotal += len(h.text)
 	text := string(h.text)
-	out := make(header, len(h.spans))
+	lent := p.src.lent
+	at := len(lent.fields)
+	lent.fields = slices.Grow(lent.fields, len(h.spans))[:at+len(h.spans)]
+	out := header(lent.fields[at:len(lent.fields):len(lent.fields)])
 	for i, s := range h.spans {
-		out[i] = field{
-			name:  strings.TrimRight(text[s.name:s.colon], " \t"),
-			value: strings.Trim(text[s.colon+1:s.end], " \t\r\n"),
+		name := s.colon
+		for name > s.name && isWSP(text[name-1]) {
+			name--
 		}
+		from, to := s.colon+1, s.end
+		for from < to && isWSP(text[from]) {
+			from++
+		}
+		for to > from && isWSP(text[to-1]) {
+			to--
+		}
+		out[i] = field{name: text[s.name:name], value: text[from:to], key: nameKey(text[s.name:name])}
 	}
 	return out
 }

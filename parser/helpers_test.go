@@ -29,6 +29,10 @@ func (a *Attachment) checkBase64(octets []byte) error {
 	return nil
 }
 
+func newField(name, value string) field {
+	return field{name: name, value: value, key: nameKey(name)}
+}
+
 // mail makes a mail of lines: each gets its CRLF.
 func mail(lines ...string) []byte {
 	return []byte(strings.Join(lines, "\r\n") + "\r\n")

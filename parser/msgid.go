@@ -12,6 +12,12 @@ func (p *parse) ids(h header, name string) []string {
 	where := "header " + name
 	ids := []string{}
 	add := func(id string) {
+		if isPlain(id) && strings.IndexByte(id, ' ') < 0 {
+			if id != "" && len(ids) < p.lim.Addresses {
+				ids = append(ids, id)
+			}
+			return
+		}
 		if strings.ContainsAny(id, " \t") {
 			id = stripComments(id) // RFC 5322 section 4.5.4
 		}

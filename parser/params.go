@@ -34,6 +34,13 @@ type rawParam struct {
 // anywhere, values with white space and no quotes, quotes that never close, and
 // parameters parted by white space alone.
 func (p *parse) readParams(s, where string) (string, params) {
+	if value, ps, ok := quickParams(s, p.lim.Params); ok {
+		return value, ps
+	}
+	return p.slowParams(s, where)
+}
+
+func (p *parse) slowParams(s, where string) (string, params) {
 	i := 0
 	var k skipper
 	for i < len(s) && s[i] != ';' {
@@ -67,6 +74,72 @@ func (p *parse) readParams(s, where string) (string, params) {
 	}
 	return strings.ToLower(value), p.joinParams(raws, where)
 }
+
+// quickParams reads a value as RFC 2045 section 5.1 has it, in ASCII, and gives up
+// at anything else: readParams would say the same of what it reads.
+func quickParams(s string, limit int) (value string, ps params, ok bool) {
+	i := 0
+	for i < len(s) && (isPlainToken[s[i]] || s[i] == '/') {
+		i++
+	}
+	value = strings.ToLower(s[:i])
+	for i < len(s) {
+		for i < len(s) && isWSP(s[i]) {
+			i++
+		}
+		if i >= len(s) {
+			return value, ps, value != ""
+		}
+		if s[i] != ';' {
+			return "", nil, false
+		}
+		for i++; i < len(s) && isWSP(s[i]); i++ {
+		}
+		start := i
+		for i < len(s) && isPlainToken[s[i]] {
+			i++
+		}
+		if i == start && i == len(s) {
+			break // a semicolon at the end
+		}
+		name := strings.ToLower(s[start:i])
+		if ps == nil {
+			ps = make(params, 0, 2)
+		}
+		if i == start || i+1 >= len(s) || s[i] != '=' || ps.has(name) || len(ps) >= limit {
+			return "", nil, false
+		}
+		i++
+		start = i
+		if s[i] == '"' {
+			for i++; i < len(s) && s[i] != '"' && s[i] >= ' ' && s[i] < 0x7f && s[i] != '\\' && (s[i] != '=' || s[i+1:] == "" || s[i+1] != '?'); i++ {
+			}
+			if i >= len(s) || s[i] != '"' {
+				return "", nil, false
+			}
+			ps = append(ps, param{name, strings.TrimSpace(s[start+1 : i])})
+			i++
+			continue
+		}
+		for i < len(s) && (isPlainToken[s[i]] || s[i] == '/' || s[i] == ':') {
+			i++
+		}
+		if i == start {
+			return "", nil, false
+		}
+		ps = append(ps, param{name, s[start:i]})
+	}
+	return value, ps, value != ""
+}
+
+// isPlainToken has what a token is made of (RFC 2045 section 5.1), without the marks
+// of RFC 2231 and without quotes.
+var isPlainToken = func() (t [256]bool) {
+	for c := range 128 {
+		t[c] = isTokenRune(rune(c)) && c != '*' && c != '%' && c != '\''
+	}
+	return t
+}()
 
 // readParam reads the parameter at or after i and returns where the next one
 // begins.

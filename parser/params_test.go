@@ -74,7 +74,7 @@ func TestMediaTypesAreReadHoweverTheyAreWritten(t *testing.T) {
 		{"junk after it", "text/html, text/plain", "text/html", ""},
 	} {
 		p := &parse{msg: newMessage(0), lim: DefaultLimits()}
-		pt := &part{header: header{{"Content-Type", c.in}}}
+		pt := &part{header: header{newField("Content-Type", c.in)}}
 		p.describe(pt, nil)
 		if pt.mediaType != c.want || pt.params.get("charset") != c.charset {
 			t.Errorf("%s: got %q %q, want %q %q", c.fact, pt.mediaType, pt.params.get("charset"), c.want, c.charset)

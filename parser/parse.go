@@ -2,9 +2,10 @@ package parser
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"io"
-	"strings"
+	"unicode/utf8"
 )
 
 // parse is one mail being read.
@@ -88,12 +89,16 @@ func (p *parse) begin() int64 {
 func (p *parse) fields(h header) {
 	m := p.msg
 	m.Headers = make([]Header, 0, len(h))
-	for _, f := range h {
-		value := f.value
+	for i := range h {
+		f := &h[i]
+		name, value := f.name, f.value
 		if !isPlain(value) {
 			value = p.decodeText(value, "header "+f.name)
 		}
-		m.Headers = append(m.Headers, Header{validUTF8(f.name), value})
+		if !isPlain(name) {
+			name = validUTF8(name)
+		}
+		m.Headers = append(m.Headers, Header{name, value})
 	}
 	m.MessageID = p.ids(h, "Message-ID")
 	m.InReplyTo = p.ids(h, "In-Reply-To")
@@ -116,7 +121,10 @@ func (p *parse) fields(h header) {
 		p.problem(ProblemDuplicateField, "header "+name, detail)
 	}
 	if raw, ok := h.get("Subject"); ok {
-		s := p.decodeText(raw, "header Subject")
+		s := raw
+		if !isPlain(raw) {
+			s = p.decodeText(raw, "header Subject")
+		}
 		m.Subject = &s
 	}
 	if raw, ok := h.get("Date"); ok && raw != "" {
@@ -131,13 +139,26 @@ func (p *parse) fields(h header) {
 // isPlain tells whether a value is ASCII text in one line and without
 // encoded-words, so that it stands for itself.
 func isPlain(s string) bool {
-	for i := range len(s) {
+	i := 0
+	for ; i+8 <= len(s); i += 8 { // eight octets at a time
+		w := binary.LittleEndian.Uint64([]byte(s[i : i+8]))
+		equals, del := w^octets8*'=', w^octets8*0x7f
+		// A high bit is set for each octet that is above 127, below 32, "=" or DEL, and
+		// perhaps for one above such an octet.
+		if (w|(w-octets8*' ')|(equals-octets8)|(del-octets8))&(octets8<<7) != 0 {
+			break
+		}
+	}
+	for ; i < len(s); i++ {
 		if s[i] < ' ' || s[i] >= 0x7f || s[i] == '=' && i+1 < len(s) && s[i+1] == '?' {
 			return false
 		}
 	}
 	return true
 }
+
+// octets8 is the octet 1, eight times.
+const octets8 = 0x0101010101010101
 
 // finish makes what is derived from everything else, and what is never empty.
 func (p *parse) finish() {
@@ -158,27 +179,27 @@ const maxPreview = 256
 
 // preview is the beginning of a text in one line.
 func preview(text string) string {
-	var b strings.Builder
+	b := make([]byte, 0, maxPreview+64)
 	n, space := 0, false
 	for _, r := range text {
 		if r == ' ' || r == '\t' || r == '\n' || r == '\r' || r == '\u00a0' {
 			space = n > 0
 			continue
 		}
-		if r == '\u00ad' || r == '\u034f' || r == '\u200b' || r == '\u200c' || r == '\u200e' || r == '\u200f' || r == '\ufeff' {
+		if r >= utf8.RuneSelf && (r == '\u00ad' || r == '\u034f' || r == '\u200b' || r == '\u200c' || r == '\u200e' || r == '\u200f' || r == '\ufeff') {
 			continue // newsletters fill the preview with them
 		}
 		if space {
 			if n++; n >= maxPreview {
 				break
 			}
-			b.WriteByte(' ')
+			b = append(b, ' ')
 			space = false
 		}
-		b.WriteRune(r)
+		b = utf8.AppendRune(b, r)
 		if n++; n >= maxPreview {
 			break
 		}
 	}
-	return b.String()
+	return string(b)
 }

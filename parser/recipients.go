@@ -24,11 +24,8 @@ func (p *parse) deliveredTo(h header) []string {
 		}
 	}
 	for _, name := range deliveredToFields {
-		for _, f := range h {
-			if !sameName(f.name, name) {
-				continue
-			}
-			for _, e := range splitAddresses(f.value) {
+		for value := range h.all(name) {
+			for _, e := range splitAddresses(value) {
 				_, email, _ := cutAddress(e)
 				add(email)
 			}
@@ -37,27 +34,42 @@ func (p *parse) deliveredTo(h header) []string {
 	if len(out) > 0 {
 		return out
 	}
-	for _, f := range h {
-		if sameName(f.name, "Received") {
-			add(receivedFor(f.value))
-		}
+	for value := range h.all("Received") {
+		add(receivedFor(value))
 	}
 	return out
 }
 
 // receivedFor is the "for" clause of a Received field, "" without one.
 func receivedFor(v string) string {
-	if indexFold(v, "for ") < 0 { // most have none, and to read one takes time
+	if !hasFor(v) { // most have none, and to read one takes time
 		return ""
 	}
 	v, _, _ = strings.Cut(stripComments(v), ";")
-	words := strings.Fields(v)
-	for i := 0; i+1 < len(words); i++ {
-		if strings.EqualFold(words[i], "for") {
-			return words[i+1]
+	was := false // the last word was "for"
+	for v != "" {
+		v = strings.TrimLeft(v, " \t")
+		n := strings.IndexAny(v, " \t")
+		if n < 0 {
+			n = len(v)
 		}
+		if was {
+			return v[:n]
+		}
+		was = n == len("for") && strings.EqualFold(v[:n], "for")
+		v = v[n:]
 	}
 	return ""
+}
+
+// hasFor tells whether "for" stands in s before white space, in any case.
+func hasFor(s string) bool {
+	for i := 3; i < len(s); i++ {
+		if isWSP(s[i]) && s[i-1]|0x20 == 'r' && s[i-2]|0x20 == 'o' && s[i-3]|0x20 == 'f' {
+			return true
+		}
+	}
+	return false
 }
 
 // recipientTags is the tags of the recipients' addresses ("vip" of

@@ -13,7 +13,7 @@ import (
 // other languages, "-----Original Message-----", a block of From, Sent, To and
 // Subject. A signature belongs to neither (RFC 3676 section 4.3).
 func splitReply(text string) *Reply {
-	s := replySplitter{lines: strings.SplitN(text, "\n", min(strings.Count(text, "\n")+1, maxReplyLines))}
+	s := replySplitter{above: strings.Contains(text, aboveThisLine), lines: strings.SplitN(text, "\n", min(strings.Count(text, "\n")+1, maxReplyLines))}
 	for s.at < len(s.lines) {
 		s.step()
 	}
@@ -27,6 +27,7 @@ const maxReplyLines = 50000
 
 type replySplitter struct {
 	lines  []string
+	above  bool // aboveThisLine stands somewhere
 	at     int
 	octet  int // where the line at begins in the text
 	fresh  ranges
@@ -81,11 +82,11 @@ func (s *replySplitter) pass(n int) {
 func (s *replySplitter) step() {
 	line := s.lines[s.at]
 	switch {
-	case strings.TrimSpace(line) == "":
+	case s.isDull(line) || strings.TrimSpace(line) == "":
 		s.pass(1)
 	case isQuoted(line):
 		s.quote(1)
-	case restIsQuoted(s.lines[s.at:]):
+	case restIsQuoted(s.lines[s.at:], s.above):
 		s.quote(len(s.lines) - s.at)
 	default:
 		n := attribution(s.lines[s.at:])
@@ -101,6 +102,15 @@ func (s *replySplitter) step() {
 			s.quote(len(s.lines) - s.at)
 		}
 	}
+}
+
+// isDull tells quickly that a line is one of text and nothing else, as most are: it
+// begins with a letter, has no colon, and no beginning of an introduction.
+func (s *replySplitter) isDull(line string) bool {
+	if line == "" || s.above || line[0]|0x20 < 'a' || line[0]|0x20 > 'z' || strings.IndexByte(line, ':') >= 0 || strings.Contains(line, "：") {
+		return false
+	}
+	return !hasLead(line) || !hasDigit(line)
 }
 
 // quote moves n lines to the quote.
@@ -126,7 +136,12 @@ func (s *replySplitter) endFresh() {
 }
 
 func isQuoted(line string) bool {
-	return strings.HasPrefix(strings.TrimLeft(line[:min(len(line), 8)], " "), ">")
+	for i := range min(len(line), 8) {
+		if line[i] != ' ' {
+			return line[i] == '>'
+		}
+	}
+	return false
 }
 
 // quoteFollows tells whether lines begin with a quoted one, blank ones before it
@@ -158,7 +173,7 @@ func attribution(lines []string) int {
 	if first == "" {
 		return 0
 	}
-	lead := hasDigit(first) && hasLead(first)
+	lead := hasLead(first) && hasDigit(first)
 	if !lead && !strings.HasSuffix(first, ":") && !strings.HasSuffix(first, "：") {
 		return 0
 	}
@@ -321,14 +336,17 @@ var openings = []string{
 	"началo переадресованного", "転送されたメッセージ:", "下面是被转发的邮件：",
 }
 
+// aboveThisLine is what ticket systems ask for: "reply above this line".
+const aboveThisLine = "above this line"
+
 // restIsQuoted tells whether lines begin with what stands above a quoted mail
 // that goes to the end.
-func restIsQuoted(lines []string) bool {
+func restIsQuoted(lines []string, above bool) bool {
 	line := strings.TrimSpace(lines[0])
 	if line == "" || len(line) > 300 {
 		return false
 	}
-	if c := line[0]; c != '-' && c != '_' && c != '=' && c != '*' && c < utf8.RuneSelf && strings.IndexByte(line, ':') < 0 && !strings.Contains(line, "line") {
+	if c := line[0]; c != '-' && c != '_' && c != '=' && c != '*' && c < utf8.RuneSelf && strings.IndexByte(line, ':') < 0 && !above {
 		return false
 	}
 	if rest := strings.TrimLeft(line, "-_=*–—"); rest != line {
@@ -352,7 +370,7 @@ func restIsQuoted(lines []string) bool {
 			return true
 		}
 	}
-	if i := strings.Index(line, "above this line"); i > 0 && (strings.Contains(line[:i], "reply") || strings.Contains(line[:i], "write")) {
+	if i := strings.Index(line, aboveThisLine); i > 0 && (strings.Contains(line[:i], "reply") || strings.Contains(line[:i], "write")) {
 		return true
 	}
 	return headerBlock(lines)
@@ -448,10 +466,10 @@ var deviceLines = []string{
 }
 
 func isDeviceLine(line string) bool {
-	low := strings.TrimLeft(strings.ToLower(line), "<[( ")
-	if utf8.RuneCountInString(line) > 80 || strings.HasSuffix(low, "?") {
+	if len(line) > 4*80 || utf8.RuneCountInString(line) > 80 || strings.HasSuffix(line, "?") {
 		return false
 	}
+	low := strings.TrimLeft(strings.ToLower(line), "<[( ")
 	// "Sent from my desk, where it is warm." is a sentence.
 	if rest, ok := strings.CutPrefix(low, "sent from "); ok {
 		return !strings.ContainsAny(rest, ",;:") && len(strings.Fields(rest)) <= 6

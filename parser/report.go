@@ -1,6 +1,7 @@
 package parser
 
 import (
+	"bytes"
 	"regexp"
 	"strings"
 )
@@ -59,7 +60,7 @@ func (p *parse) deliveryStatus(pt, root *part) {
 	if cut {
 		p.problemOnce(ProblemLimitNested, partWhere(pt), "the delivery status is larger than the limit")
 	}
-	for _, group := range fieldGroups(octets) {
+	for _, group := range fieldGroups(octets, maxBounced+1) {
 		final, _ := group.first("Final-Recipient")
 		original, _ := group.first("Original-Recipient")
 		email := typedValue(final)
@@ -107,7 +108,7 @@ func (p *parse) returned(root *part) BounceOriginal {
 			continue
 		}
 		octets, _ := p.content(pt, p.lim.HeaderBytes)
-		groups := fieldGroups(octets)
+		groups := fieldGroups(octets, 1)
 		if len(groups) == 0 {
 			continue
 		}
@@ -167,7 +168,7 @@ func (p *parse) bounceText(b *Bounce, text string) {
 		b.Recipients[0].Status = &m[2]
 		b.Recipients[0].Diagnostic = optional(strings.TrimSpace(clip(m[1], 1000)))
 	}
-	if groups := fieldGroups([]byte(clip(mail, p.lim.HeaderBytes))); len(groups) > 0 && b.Original == (BounceOriginal{}) {
+	if groups := fieldGroups([]byte(clip(mail, p.lim.HeaderBytes)), 1); len(groups) > 0 && b.Original == (BounceOriginal{}) {
 		b.Original = p.original(groups[0], "body")
 	}
 }
@@ -178,16 +179,25 @@ var serverSaid = regexp.MustCompile(`(?m)\b([45][0-9]{2}[ -]([45]\.[0-9]{1,3}\.[
 // maxFieldValue bounds a field of such a part.
 const maxFieldValue = 64 << 10
 
-// fieldGroups reads groups of fields parted by blank lines.
-func fieldGroups(octets []byte) []header {
+// fieldGroups reads groups of fields parted by blank lines, most at the most.
+func fieldGroups(octets []byte, most int) []header {
 	var groups []header
 	var h header
-	var value strings.Builder // of the last field of h
+	var folded strings.Builder // the value of the last field of h, where it is folded
 	endField := func() {
-		if len(h) > 0 {
-			h[len(h)-1].value = value.String()
+		if folded.Len() > 0 {
+			h[len(h)-1].value = folded.String()
+			folded.Reset()
 		}
-		value.Reset()
+	}
+	if most == 1 { // only what stands before the first blank line is looked at
+		octets = bytes.TrimLeft(octets, "\r\n")
+		if i := bytes.Index(octets, []byte("\n\r\n")); i >= 0 {
+			octets = octets[:i+1]
+		}
+		if i := bytes.Index(octets, []byte("\n\n")); i >= 0 {
+			octets = octets[:i+1]
+		}
 	}
 	endGroup := func() {
 		if endField(); len(h) > 0 {
@@ -199,17 +209,23 @@ func fieldGroups(octets []byte) []header {
 		line = strings.TrimRight(line, "\r\n")
 		switch {
 		case strings.TrimSpace(line) == "":
-			endGroup()
+			if endGroup(); len(groups) == most {
+				return groups
+			}
 		case line[0] == ' ' || line[0] == '\t':
-			if len(h) > 0 && value.Len()+len(line) < maxFieldValue {
-				value.WriteString(" " + strings.TrimSpace(line))
+			if len(h) > 0 && max(folded.Len(), len(h[len(h)-1].value))+len(line) < maxFieldValue {
+				if folded.Len() == 0 {
+					folded.WriteString(h[len(h)-1].value)
+				}
+				folded.WriteByte(' ')
+				folded.WriteString(strings.TrimSpace(line))
 			}
 		default:
 			name, v, ok := strings.Cut(line, ":")
-			if ok && len(groups) <= maxBounced && len(h) < 1000 {
+			if ok && len(h) < 1000 {
 				endField()
-				h = append(h, field{name: strings.TrimSpace(name)})
-				value.WriteString(strings.TrimSpace(clip(v, maxFieldValue)))
+				name = strings.TrimSpace(name)
+				h = append(h, field{name: name, value: strings.TrimSpace(clip(v, maxFieldValue)), key: nameKey(name)})
 			}
 		}
 	}

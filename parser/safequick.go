@@ -33,6 +33,7 @@ type quickSafe struct {
 	kinds map[string]elementKind
 	bare  []string          // the open elements whose tags were left out for want of attributes
 	known map[string]string // what the sanitiser made of tags
+	tag   []byte
 }
 
 // elementKind is what the policy does with an element.
@@ -231,6 +232,9 @@ func (q *quickSafe) startTag() bool {
 		return true
 	}
 	made := ""
+	if attributes > 0 && q.plainTag(name, tag, kept[:attributes], selfClosing) {
+		return true
+	}
 	if attributes > 0 {
 		made = q.sanitised(name, tag, kept[:attributes], selfClosing)
 	}
@@ -240,6 +244,169 @@ func (q *quickSafe) startTag() bool {
 	q.out.WriteString(made)
 	return true
 }
+
+// plainTag writes a tag with attributes the policy is known to keep as they are; it
+// writes nothing and returns false where one may be another.
+func (q *quickSafe) plainTag(name []byte, tag string, attributes [][2]int, selfClosing bool) bool {
+	b := append(append(q.tag[:0], '<'), name...)
+	href := false
+	for i, a := range attributes {
+		key, value, ok := strings.Cut(tag[a[0]:a[1]], "=")
+		for _, before := range attributes[:i] { // of two the first holds
+			if other, _, _ := strings.Cut(tag[before[0]:before[1]], "="); strings.EqualFold(other, key) {
+				return false
+			}
+		}
+		if n := len(value); ok && n >= 2 && value[0] == '"' {
+			value = value[1 : n-1]
+		} else if !ok || value == "" || value[0] == '\'' {
+			return false
+		}
+		at := len(b)
+		b = append(b, ' ')
+		for i := range len(key) {
+			b = append(b, key[i]|0x20) // letters: it is one of keptAttributes
+		}
+		if !isPlainAttribute(string(name), string(b[at+1:]), value) {
+			return false
+		}
+		href = href || string(b[at+1:]) == "href"
+		b = append(append(append(b, '=', '"'), value...), '"')
+	}
+	if href {
+		b = append(b, ` rel="nofollow noreferrer"`...)
+	}
+	if selfClosing {
+		b = append(b, '/')
+	}
+	q.tag = append(b, '>')
+	q.out.Write(q.tag)
+	return true
+}
+
+// isPlainAttribute tells whether the policy keeps an attribute with this value as it
+// is, of those that most mail has.
+func isPlainAttribute(element, name, value string) bool {
+	cell := element == "td" || element == "th"
+	boxed := cell || element == "table" || element == "tr"
+	switch name {
+	case "href":
+		return element == "a" && isPlainURL(value)
+	case "src":
+		return element == "img" && isPlainURL(value)
+	case "width", "height", "border", "cellpadding", "cellspacing":
+		return (boxed || element == "img") && len(value) <= 5 && isNumber(strings.TrimSuffix(value, "%"))
+	case "colspan", "rowspan":
+		return cell && len(value) <= 3 && isNumber(value)
+	case "align":
+		return (cell || element == "tr") && (value == "left" || value == "center" || value == "right")
+	case "valign":
+		return (cell || element == "tr") && (value == "top" || value == "middle" || value == "bottom")
+	case "bgcolor":
+		return boxed && len(value) == 7 && value[0] == '#' && strings.Trim(value[1:], "0123456789abcdefABCDEF") == ""
+	case "alt":
+		return element == "img" && isWords(value)
+	case "id", "title":
+		return value != "" && isWords(value)
+	case "dir":
+		return value == "ltr" || value == "rtl"
+	case "lang":
+		return len(value) >= 2 && isWords(value[:2]) && value[1] > '9' && value[0] > '9' && isWords(strings.ReplaceAll(value, "-", ""))
+	case "color":
+		return element == "font" && len(value) == 7 && value[0] == '#' && strings.Trim(value[1:], "0123456789abcdefABCDEF") == ""
+	case "size":
+		return element == "font" && len(value) == 1 && isNumber(value)
+	case "face":
+		return element == "font" && value != "" && len(value) < 200 && isWords(strings.ReplaceAll(value, ",", ""))
+	}
+	return false
+}
+
+func isNumber(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
+
+// isWords tells whether s is made of ASCII letters, digits, and blanks within.
+func isWords(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; !isDigit(c) && (c|0x20 < 'a' || c|0x20 > 'z') && (c != ' ' || i == 0) {
+			return false
+		}
+	}
+	return true
+}
+
+// isPlainURL tells whether the sanitiser leaves an address of the web as it stands:
+// one without anything odd.
+func isPlainURL(url string) bool {
+	i, host := 0, 0
+	switch {
+	case strings.HasPrefix(url, "https://"):
+		i = len("https://")
+	case strings.HasPrefix(url, "http://"):
+		i = len("http://")
+	case strings.HasPrefix(url, "mailto:"):
+		return isAddress(url[len("mailto:"):])
+	case strings.HasPrefix(url, "cid:"):
+		return isAddress(url[len("cid:"):])
+	default:
+		return false
+	}
+	for host = i; i < len(url) && urlClass[url[i]]&inHost != 0; i++ {
+	}
+	if i == host {
+		return false
+	}
+	if i < len(url) && url[i] != '/' {
+		return false
+	}
+	for ; i < len(url) && urlClass[url[i]]&inPath != 0; i++ {
+	}
+	if i == len(url) {
+		return true
+	}
+	if url[i] != '?' {
+		return false
+	}
+	for i++; i < len(url); i++ {
+		if url[i] == '&' && strings.HasPrefix(url[i:], "&amp;") {
+			i += len("&amp;") - 1
+		} else if urlClass[url[i]]&inQuery == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// isAddress tells whether s is letters and digits, and "@", dots and hyphens.
+func isAddress(s string) bool {
+	for i := range len(s) {
+		if s[i] != '@' && urlClass[s[i]]&inHost == 0 {
+			return false
+		}
+	}
+	return s != ""
+}
+
+const (
+	inHost = 1 << iota
+	inPath
+	inQuery
+)
+
+var urlClass = func() (t [256]byte) {
+	for c := '0'; c <= 'z'; c++ {
+		if c <= '9' || c >= 'a' || c >= 'A' && c <= 'Z' {
+			t[c] = inHost | inPath | inQuery
+		}
+	}
+	t['.'], t['-'] = inHost|inPath|inQuery, inHost|inPath|inQuery
+	for _, c := range []byte("/_~") {
+		t[c] = inPath | inQuery
+	}
+	for _, c := range []byte("=+%:,") {
+		t[c] = inQuery
+	}
+	return t
+}()
 
 // sanitised is a tag as the sanitiser writes it.
 func (q *quickSafe) sanitised(name []byte, tag string, attributes [][2]int, selfClosing bool) string {
@@ -271,15 +438,28 @@ func (q *quickSafe) hidden(name string) bool {
 	if name != "style" && name != "title" && name != "script" {
 		return false
 	}
-	rest := q.s[q.at:]
-	end := indexFold(rest, "</"+name+">")
-	// Anything else that begins like the end tag, or a comment in a script, may
-	// end it elsewhere.
-	if end < 0 || indexFold(rest, "</"+name) != end || name == "script" && strings.Contains(rest[:end], "<!--") {
-		return false
+	rest, end := q.s[q.at:], 0
+	for {
+		i := strings.Index(rest[end:], "</")
+		if i < 0 {
+			return false
+		}
+		end += i
+		after := rest[end+2:]
+		if len(after) <= len(name) {
+			return false
+		}
+		if strings.EqualFold(after[:len(name)], name) {
+			// Anything else that begins like the end tag, or a comment in a script, may
+			// end it elsewhere.
+			if after[len(name)] != '>' || name == "script" && strings.Contains(rest[:end], "<!--") {
+				return false
+			}
+			q.at += end + len("</>") + len(name)
+			return true
+		}
+		end += 2
 	}
-	q.at += end + len("</>") + len(name)
-	return true
 }
 
 // quickAttributes reads the attributes of a tag from i on. It returns how many may

@@ -27,6 +27,8 @@ func TestQuickHTMLIsWhatTheSanitiserMakes(t *testing.T) {
 		{"<!DOCTYPE html><html><head><title>t &lt;</title><style>p > a {}</style></head><body bgcolor=red>a</body></html>", true},
 		{"<!-- a -- b --><![if !mso]>b<![endif]><!--[if mso]><p>c<![endif]-->", true}, {"<script>a<b</script>c", true},
 		{`<a href="https://example.com/a?b=c&amp;d">e</a>`, true}, {`<a href="javascript:x">e</a></a>`, true}, {"<a>b<a name=c>d</a>e</a>f</a>", true}, {`<a href="http://a/" href="http://b/" id=c>d</a>`, true},
+		{`<a href="http://example.com">a</a><a href="https://example.com/a/b_c~d.html?e=f%20g+h&amp;i=j:k,l" target="_blank" style="m">n</a><a href="http://a/?">b</a><a href="http://a/#">b</a><a href="http://a/?b&c">d</a><a href="http://a:80/%2f">b</a><a href="HTTP://A/">b</a><a href="http://a?b">c</a>`, true},
+		{"<STYLE></STYLE><Title></a></TITLE>b", true},
 		{`<img src="cid:a" width=5 height="6px" alt="b c"><img><img src="data:image/png;base64,AAAA"><img src=x />`, true},
 		{`<table width="600" border=0 cellpadding="0"><tr><td align="center" valign=top nowrap>a</td></tr></table>`, true},
 		{"<font color=red>a</font><font>b</font><big>c</big>", true}, {"<ol type=1><li value=3 type=i>a</ol>", true},
@@ -51,7 +53,7 @@ func TestQuickHTMLKnowsWhichAttributesThePolicyKeeps(t *testing.T) {
 	for name := range keptAttributes {
 		names = append(names, name)
 	}
-	values := []string{"", "a", "5px", "50%", "5", "left", "top", "middle", "center", "ltr", "row", "http://example.com/", "cid:a", "javascript:a", "#fff", "red", "1", "disc", "nowrap", "a b"}
+	values := []string{"", "a", "5px", "50%", "5", "left", "top", "middle", "center", "ltr", "row", "http://example.com/", "cid:a", "javascript:a", "#fff", "red", "1", "disc", "nowrap", "a b", "mailto:a@b.example", "cid:", "mailto:a?b", "en-US", "5-a", "+1", "Arial,Times", "a-b", "http://a/b?c&amp;d"}
 	for element := range elementKinds() {
 		for i, name := range names {
 			few := values

@@ -1,8 +1,10 @@
 package parser
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"sync"
 )
@@ -11,15 +13,17 @@ import (
 const windowSize = 256 << 10
 
 // windows lends the buffers, so that a mail costs none of its own.
-var windows = sync.Pool{New: func() any { return &window{octets: make([]byte, windowSize)} }}
+var windows = sync.Pool{New: func() any { return &window{octets: make([]byte, windowSize), hash: sha256.New()} }}
 
 type window struct {
 	octets []byte
 	text   []byte // for the header being read
 	spans  []fieldSpan
-	body   []byte // for a part that is decoded as a whole
-	lines  []byte // for its text with the line ends changed
-	chunk  []byte // for an attachment that passes through
+	fields []field // of all headers of the mail
+	body   []byte  // for a part that is decoded as a whole
+	lines  []byte  // for its text with the line ends changed
+	chunk  []byte  // for an attachment that passes through
+	hash   hash.Hash
 }
 
 // keptBuffer is how large a buffer may be that is kept for the next mail.
@@ -47,6 +51,11 @@ func (s *source) release() {
 			if cap(*b) > keptBuffer {
 				*b = nil
 			}
+		}
+		clear(s.lent.fields)
+		s.lent.fields = s.lent.fields[:0]
+		if cap(s.lent.fields) > 2000 {
+			s.lent.fields = nil
 		}
 		windows.Put(s.lent)
 		s.lent, s.buf = nil, nil

@@ -18,6 +18,9 @@ func threadKey(m *Message) string {
 	}
 	h := sha256.New()
 	for _, f := range m.Headers {
+		if n := len(f.Name); n != 2 && n != 4 && n != 7 {
+			continue
+		}
 		switch strings.ToLower(f.Name) {
 		case "from", "to", "cc", "date", "subject":
 			h.Write([]byte(strings.ToLower(f.Name) + ":" + f.Value + "\n"))
