@@ -44,7 +44,7 @@ func (f *Fetcher) attend(ctx context.Context, m *Mailbox, recovered func()) Repo
 	recovered()
 	fruitless := 0
 	for {
-		reason, err := f.watch(ctx, m, w, r.Unsettled == 0)
+		reason, err := f.watch(ctx, m, w, p.boxes[0], r.Unsettled == 0)
 		if err != nil {
 			return Report{Mailbox: m.Name, Lost: true, Err: err}
 		}
@@ -60,6 +60,7 @@ func (f *Fetcher) attend(ctx context.Context, m *Mailbox, recovered func()) Repo
 		if r = f.run(ctx, next); r.Err != nil {
 			return r
 		}
+		p.boxes = next.boxes
 		if reason != nil || r.Taken > 0 {
 			fruitless = 0
 			continue
@@ -79,9 +80,9 @@ func pause(fruitless int) time.Duration {
 	return min(firstPause<<min(fruitless-2, 16), longestPause)
 }
 
-// watch waits for news (reason nil), the next poll (errTime) or, where settle is
-// set, settlements (errDue).
-func (f *Fetcher) watch(ctx context.Context, m *Mailbox, w Watcher, settle bool) (reason, err error) {
+// watch waits for news of box (reason nil), the next poll (errTime) or, where
+// settle is set, settlements (errDue).
+func (f *Fetcher) watch(ctx context.Context, m *Mailbox, w Watcher, box string, settle bool) (reason, err error) {
 	waiting, leave := context.WithCancelCause(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -103,7 +104,7 @@ func (f *Fetcher) watch(ctx context.Context, m *Mailbox, w Watcher, settle bool)
 			}
 		})
 	}
-	err = w.Wait(waiting, m.Boxes[0])
+	err = w.Wait(waiting, box)
 	if waiting.Err() == nil {
 		return nil, err
 	}

@@ -77,4 +77,5 @@ type Ref struct {
 	ReceivedAt time.Time // IMAP INTERNALDATE; zero for POP3
 	Flags      []string  // IMAP; nil for POP3
 	Excluded   bool      // known, but a filter says: do not take
+	Same       string    // one name for one mail in all boxes of the account, from Identifier; "" where there is none
 }

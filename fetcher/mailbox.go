@@ -12,7 +12,7 @@ type Mailbox struct {
 	Protocol string // "imap" or "pop3"
 	Account  string // user@host: the mails are known by it, whatever the Name
 	Source   Source
-	Boxes    []string // POP3 has one: Maildrop
+	Boxes    []string // POP3 has one, Maildrop; where the session is a Finder, what it makes of them
 	Backfill Backfill
 	Policy   spool.Policy
 	// SettleWait is how long a session stays open after its last mail was taken,
@@ -62,6 +62,7 @@ type Report struct {
 	Taken     int  // of them now durable here
 	Baseline  int  // there at the first run and not taken
 	Excluded  int  // left by a filter
+	Elsewhere int  // of the fresh ones, taken from another box of the account
 	Failed    int  // could not be had; tried again by the next poll
 	Settled   int  // settlements the server confirmed
 	Unsettled int  // settlements the server declined; tried again by the next poll

@@ -37,9 +37,11 @@ type poll struct {
 	notes *notes
 
 	s       Session
-	stays   bool // the session is used further after this visit
+	boxes   []string // what the mailbox's names of boxes stand for in this session
+	stays   bool     // the session is used further after this visit
 	report  Report
 	taken   []spool.ID
+	same    []string       // what the mails taken since the last remember are called in all boxes
 	ended   bool           // the session was finished by Settle
 	refused map[int64]bool // settlements the server declined in this visit
 }
@@ -87,7 +89,13 @@ func (p *poll) close() {
 // others from being looked at, as long as the session lasts.
 func (p *poll) takeBoxes(ctx context.Context) error {
 	var failed []error
-	for _, box := range p.m.Boxes {
+	if err := p.findBoxes(ctx); err != nil {
+		if p.boxes == nil || RadiusOf(err) == AccountRadius || errors.Is(err, ErrFinished) || ctx.Err() != nil {
+			return err
+		}
+		failed = append(failed, err)
+	}
+	for _, box := range p.boxes {
 		err := p.takeBox(ctx, box)
 		if errors.Is(err, ErrFinished) && len(failed) > 0 {
 			break
@@ -140,7 +148,7 @@ func (p *poll) takeBox(ctx context.Context, box string) error {
 		if err := p.sp.Admit(p.m.Name); err != nil {
 			return err
 		}
-		if err := p.take(ctx, key, fresh[n:min(n+chunk, len(fresh))]); err != nil {
+		if err := p.takeOnce(ctx, key, fresh[n:min(n+chunk, len(fresh))]); err != nil {
 			return err
 		}
 	}
@@ -283,6 +291,9 @@ func (p *poll) take(ctx context.Context, key spool.BoxKey, refs []Ref) error {
 			failpoint.Hit("take.after")
 			mu.Lock()
 			p.taken = append(p.taken, id)
+			if r.Same != "" {
+				p.same = append(p.same, r.Same)
+			}
 			mu.Unlock()
 			p.log.Debug("message taken", "mailbox", p.m.Name, "box", key.Box, "uid", r.UID, "item", id)
 		}()

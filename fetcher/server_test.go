@@ -38,6 +38,11 @@ type server struct {
 	got      []string // UIDs retrieved
 	settled  []spool.Settlement
 	aboutMe  int // calls of Describe
+	watched  []string
+	// What names of boxes stand for; nil: themselves. unnamed is Boxes' error.
+	named      map[string][]string
+	unnamed    error
+	identified int // mails that Identify was asked about
 }
 
 // stored is one mail.
@@ -46,6 +51,7 @@ type stored struct {
 	octets   string
 	at       time.Time
 	excluded bool
+	same     string // what Identify tells
 }
 
 func (s *server) add(box string, mails ...*stored) {
@@ -62,6 +68,11 @@ func mail(uid string) *stored {
 	return &stored{uid: uid, octets: "Subject: " + uid + "\r\n\r\n" + uid + "\r\n"}
 }
 
+// mailAs is one mail that is known in other boxes too.
+func mailAs(uid, same string) *stored {
+	return &stored{uid: uid, octets: "Subject: " + same + "\r\n\r\n", same: same}
+}
+
 // tell makes one Wait return.
 func (s *server) tell() { s.news <- struct{}{} }
 
@@ -75,12 +86,13 @@ func (s *server) counts() (opened, listed int) {
 type look struct {
 	got, settled, open, most int
 	listed                   []time.Time
+	watched                  []string
 }
 
 func (s *server) look() look {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return look{len(s.got), len(s.settled), s.open, s.most, slices.Clone(s.listed)}
+	return look{len(s.got), len(s.settled), s.open, s.most, slices.Clone(s.listed), slices.Clone(s.watched)}
 }
 
 func (s *server) Open(ctx context.Context) (Session, error) {
@@ -143,6 +155,34 @@ func (x *watcher) Describe(_ context.Context, refs []Ref) error {
 	return nil
 }
 
+func (x *watcher) Boxes(_ context.Context, names []string) ([]string, error) {
+	x.s.mu.Lock()
+	defer x.s.mu.Unlock()
+	var boxes []string
+	for _, n := range names {
+		if these, ok := x.s.named[n]; ok {
+			boxes = append(boxes, these...)
+		} else {
+			boxes = append(boxes, n)
+		}
+	}
+	return boxes, x.s.unnamed
+}
+
+func (x *watcher) Identify(_ context.Context, refs []Ref) error {
+	x.s.mu.Lock()
+	defer x.s.mu.Unlock()
+	x.s.identified += len(refs)
+	for i := range refs {
+		for _, m := range x.s.boxes[refs[i].Box] {
+			if m.uid == refs[i].UID {
+				refs[i].Same = m.same
+			}
+		}
+	}
+	return nil
+}
+
 func (x *visitor) Retrieve(ctx context.Context, refs []Ref, take func(Ref, io.Reader) error) error {
 	var failed []error
 	for _, r := range refs {
@@ -189,7 +229,10 @@ func (x *visitor) Settle(_ context.Context, due []spool.Settlement) error {
 	return errors.Join(failed...)
 }
 
-func (x *watcher) Wait(ctx context.Context, _ string) error {
+func (x *watcher) Wait(ctx context.Context, box string) error {
+	x.s.mu.Lock()
+	x.s.watched = append(x.s.watched, box)
+	x.s.mu.Unlock()
 	if x.s.restless {
 		return ctx.Err()
 	}
@@ -335,8 +378,8 @@ func (h *house) deliver(ctx context.Context, n int) {
 }
 
 func (r Report) String() string {
-	return fmt.Sprintf("listed %d fresh %d taken %d baseline %d excluded %d failed %d settled %d unsettled %d",
-		r.Listed, r.Fresh, r.Taken, r.Baseline, r.Excluded, r.Failed, r.Settled, r.Unsettled)
+	return fmt.Sprintf("listed %d fresh %d taken %d baseline %d excluded %d elsewhere %d failed %d settled %d unsettled %d",
+		r.Listed, r.Fresh, r.Taken, r.Baseline, r.Excluded, r.Elsewhere, r.Failed, r.Settled, r.Unsettled)
 }
 
 // wantReport compares what is not zero in a report: "taken 2 settled 1".

@@ -42,34 +42,69 @@ func checkMailbox(ctx context.Context, m mailboxSetup, f checkFlags, t *checkTar
 	timer := time.AfterFunc(f.timeout, func() { cancel(dial.StepTimeout(server, c.record.Current(), f.timeout)) })
 	defer timer.Stop()
 	c.record.OnStep(func() { timer.Reset(f.timeout) })
-	c.visit(dial.WithRecord(ctx, c.record), a)
-	c.report(t, a.boxes, f.transcript)
+	boxes := c.visit(dial.WithRecord(ctx, c.record), a)
+	c.report(t, boxes, f.transcript)
 }
 
-// visit is the session; what it meets is in the record and in failed.
-func (c *mailboxCheck) visit(ctx context.Context, a account) {
+// visit is the session; what it meets is in the record and in failed. It gives the
+// folders that were looked at, or to be looked at.
+func (c *mailboxCheck) visit(ctx context.Context, a account) (boxes []string) {
+	boxes = a.boxes
 	s, err := a.source.Open(ctx)
 	if err != nil {
 		c.failed[c.record.Current()] = err
-		return
+		return boxes
 	}
 	defer s.Close()
 	c.capabilities(a)
-	for _, box := range a.boxes {
+	if f, ok := s.(fetcher.Finder); ok {
+		if boxes, err = c.find(ctx, f, a.boxes); err != nil {
+			return boxes
+		}
+	}
+	for _, box := range boxes {
 		c.record.Begin(folderStep(box))
 		l, err := s.List(ctx, box, "")
 		if err != nil {
 			c.failed[c.record.Current()] = err
 			if fetcher.CauseOf(err) != fetcher.Temporary {
-				return
+				return boxes
 			}
 			continue
 		}
 		c.record.Said("%s", held(l))
 	}
-	c.destinations(ctx, s, a.boxes)
+	c.destinations(ctx, s, boxes)
 	c.record.Begin(stepSignOut)
 	c.record.Said("nothing was taken or changed")
+	return boxes
+}
+
+// stepFolders is what names of folders stand for, where that is to be found out.
+const stepFolders = "folders"
+
+// find tells which folders names stand for. The error is in failed already; with
+// some of the folders it is nil.
+func (c *mailboxCheck) find(ctx context.Context, f fetcher.Finder, names []string) ([]string, error) {
+	boxes, err := f.Boxes(ctx, names)
+	if err == nil && slices.Equal(boxes, names) {
+		return boxes, nil
+	}
+	c.record.Begin(stepFolders)
+	switch {
+	case err != nil:
+		c.failed[stepFolders] = err
+	case len(boxes) == 0:
+		err = &fetcher.Error{Op: "finding the folders", Err: imap.ErrNoFolder, Hint: "the patterns under folders match none"}
+		c.failed[stepFolders] = err
+	default:
+		c.record.Said("%s", c.record.Clean(count(len(boxes), "folder", "folders")+": "+strings.Join(boxes, ", ")))
+		return boxes, nil
+	}
+	if len(boxes) > 0 {
+		return boxes, nil
+	}
+	return names, err
 }
 
 // stepSignOut is the end of a session in which all folders were looked at.
@@ -164,7 +199,7 @@ func (c *mailboxCheck) plan(boxes []string) []string {
 		steps = append([]string{dial.StepToken}, steps...)
 	}
 	if boxes == nil {
-		return append(steps, "folders")
+		return append(steps, stepFolders)
 	}
 	for _, box := range append(slices.Clone(boxes), c.moves()...) {
 		if name := folderStep(box); !slices.Contains(steps, name) {

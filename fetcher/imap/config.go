@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,9 +15,9 @@ import (
 
 // Config are the keys of an IMAP mailbox beside those every mailbox has.
 type Config struct {
-	Folders []string     `config:"folders" doc:"the boxes mail is taken from, by their names on the server"`
+	Folders []string     `config:"folders" doc:"the boxes mail is taken from: names on the server, patterns (Lists/*, where * is anything and % anything within one level), or uses the server marks (\\Junk \\Archive \\All \\Sent \\Trash \\Drafts \\Flagged); ! before an entry takes boxes out. Patterns leave boxes with a use out, but for \\Archive"`
 	Search  SearchConfig `config:"search" doc:"what is taken; mail that does not match is left for good"`
-	Idle    bool         `config:"idle" doc:"true: the first folder is also looked at the moment mail arrives there"`
+	Idle    bool         `config:"idle" doc:"true: mail is also looked for the moment it arrives in the first folder"`
 }
 
 // SearchConfig is the block under search.
@@ -34,12 +35,12 @@ func (c *Config) Validate() error {
 	if len(c.Folders) == 0 {
 		errs = append(errs, config.At("folders", errors.New("the list is empty; leave the key out for INBOX")))
 	}
+	if len(c.Folders) > 0 && !slices.ContainsFunc(c.Folders, func(n string) bool { return !strings.HasPrefix(n, "!") }) {
+		errs = append(errs, config.At("folders", errors.New("every entry takes folders out; say first what to take from, as in INBOX or *")))
+	}
 	for i, name := range c.Folders {
-		switch {
-		case name == "":
-			errs = append(errs, config.At("folders", fmt.Errorf("entry %d is empty", i+1)))
-		case strings.ContainsAny(name, "\r\n\x00"):
-			errs = append(errs, config.At("folders", fmt.Errorf("entry %d has a line break or a zero octet in it", i+1)))
+		if err := checkName(name); err != nil {
+			errs = append(errs, config.At("folders", fmt.Errorf("entry %d %w", i+1, err)))
 		}
 		for _, other := range c.Folders[:i] {
 			if sameBox(name, other) {
@@ -49,6 +50,20 @@ func (c *Config) Validate() error {
 	}
 	if c.Search.Since < 0 {
 		errs = append(errs, config.At("search", errors.New("since must not be negative")))
+	}
+	return errors.Join(errs...)
+}
+
+// Check checks what the keys that every mailbox has mean here.
+func (c Config) Check(m *config.Mailbox) error {
+	var errs []error
+	for _, a := range []struct {
+		key    string
+		action config.Action
+	}{{"after", m.After.Action()}, {"failed", m.Failed}} {
+		if a.action.Verb == "move" && special(a.action.Arg) {
+			errs = append(errs, m.Section.Error(a.key, checkName(a.action.Arg)))
+		}
 	}
 	return errors.Join(errs...)
 }

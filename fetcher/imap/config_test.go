@@ -43,6 +43,9 @@ func TestTheKeysOfAMailbox(t *testing.T) {
 		{"    folders: [Inbox, INBOX]\n", Config{}, "is there twice"},
 		{"    folders: [\"a\\r\\nX LOGOUT\"]\n", Config{}, "line break"},
 		{"    search: {unsen: true}\n", Config{}, "unseen"},
+		{"    folders: ['Lists/*', '\\junk', '!Lists/old']\n", Config{Folders: []string{"Lists/*", `\junk`, "!Lists/old"}, Idle: true}, ""},
+		{"    folders: ['\\Spam']\n", Config{}, `"\\Spam" is no use of a folder`},
+		{"    folders: ['!Lists']\n", Config{}, "every entry takes folders out"},
 	} {
 		got, _, err := decode(t, test.keys)
 		switch {
@@ -54,6 +57,22 @@ func TestTheKeysOfAMailbox(t *testing.T) {
 			t.Errorf("%q: %v", test.keys, err)
 		case !reflect.DeepEqual(got, test.want):
 			t.Errorf("%q gives %+v, want %+v", test.keys, got, test.want)
+		}
+	}
+}
+
+func TestMailIsMovedToUsesThereAre(t *testing.T) {
+	for keys, says := range map[string]string{
+		"    after: move:\\Archive\n    backfill: all\n": "",
+		"    after: move:\\Bin\n    backfill: all\n":     `after: "\\Bin" is no use of a folder`,
+		"    failed: move:\\Bin\n":                       `failed: "\\Bin" is no use of a folder`,
+	} {
+		own, m, err := decode(t, keys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err = own.Check(m); (err == nil) != (says == "") || err != nil && !strings.Contains(err.Error(), says) {
+			t.Errorf("%q: error %v, want %q in it", keys, err, says)
 		}
 	}
 }

@@ -8,7 +8,7 @@
 // are named by UID alone; message sequence numbers are never sent, since they
 // change under the feet of a client.
 //
-// The commands are those of emersion/go-imap, but for IDLE, see idling. Between it and the server stands
+// The commands are those of emersion/go-imap, but for a few, see aside. Between it and the server stands
 // guard, which passes on only what that library can read safely; watch closes the
 // connection when the server is silent. Three rules hold everywhere:
 //

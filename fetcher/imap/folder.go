@@ -25,10 +25,11 @@ func (x *session) notOpened(ctx context.Context, name string, err error) error {
 	if _, no := refused(err); !no {
 		return err
 	}
-	names, listErr := x.folders(ctx, "*")
-	if listErr != nil || len(names) == 0 {
+	all, listErr := x.list(ctx)
+	if listErr != nil || len(all) == 0 {
 		return err
 	}
+	names := namesOf(all)
 	for _, n := range names {
 		if sameBox(n, name) {
 			return err
@@ -43,20 +44,6 @@ func (x *session) notOpened(ctx context.Context, name string, err error) error {
 		e.Hint = fmt.Sprintf("did you mean %q? Names of folders are case-sensitive, with the server's own divider", dial.Printable(best))
 	}
 	return e
-}
-
-// folders are the names of the boxes that match pattern (RFC 3501 section 6.3.8).
-func (x *session) folders(ctx context.Context, pattern string) (names []string, err error) {
-	err = x.do(ctx, "listing the folders", func() error {
-		list := x.client.List("", pattern, nil)
-		for d := list.Next(); d != nil; d = list.Next() {
-			if len(names) < maxFolders && !unselectable(d) {
-				names = append(names, d.Mailbox)
-			}
-		}
-		return list.Close()
-	})
-	return names, err
 }
 
 func unselectable(d *imap.ListData) bool {

@@ -77,7 +77,7 @@ type guard struct {
 	onExists  func(n int64)
 	onExpunge func()
 
-	idle atomic.Pointer[idling] // the IDLE under way; nil: none
+	aside atomic.Pointer[aside] // the command of its own under way; nil: none
 
 	mu  sync.Mutex
 	err error // the first failure; it stays

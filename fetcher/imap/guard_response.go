@@ -16,8 +16,8 @@ func (g *guard) begin(line []byte) error {
 		if len(line) > maxStatus {
 			return violatef("a continuation request of %d octets", len(line))
 		}
-		if idle := g.idle.Load(); idle != nil {
-			idle.says("+", nil)
+		if a := g.aside.Load(); a != nil {
+			a.says("+", nil)
 			return g.drop(-1)
 		}
 		return g.pass(line, fresh, -1)
@@ -35,6 +35,9 @@ func (g *guard) begin(line []byte) error {
 	}
 	switch strings.ToUpper(string(kind)) {
 	case "FETCH":
+		if a := g.aside.Load(); a != nil && a.fetched != nil && a.fetched(rest) {
+			return g.drop(-1)
+		}
 		if number > 0 {
 			return g.fetch(line, text)
 		}
@@ -58,7 +61,7 @@ func (g *guard) begin(line []byte) error {
 		if !numbered && !g.settled.Load() {
 			return g.data(line, text)
 		}
-	case "FLAGS", "LIST", "SEARCH", "ESEARCH":
+	case "FLAGS", "LIST", "SEARCH", "ESEARCH", "NAMESPACE":
 		if !numbered {
 			return g.data(line, text)
 		}
@@ -85,8 +88,8 @@ func (g *guard) tagged(line, text []byte) error {
 	if string(tag) == "DONE" { // it came as the server ended IDLE by itself, and is taken for a command
 		return g.drop(-1)
 	}
-	if idle := g.idle.Load(); idle != nil && idle.tag == string(tag) {
-		idle.says(strings.ToUpper(string(kind)), rest)
+	if a := g.aside.Load(); a != nil && a.tag == string(tag) {
+		a.says(strings.ToUpper(string(kind)), rest)
 		return g.drop(-1)
 	}
 	if _, changes := cutItem(rest, "[CAPABILITY"); changes && g.settled.Load() {

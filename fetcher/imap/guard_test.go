@@ -108,8 +108,8 @@ func TestWhatConcernsIDLEIsHeardAndNotPassedOn(t *testing.T) {
 		{"+ idling\r\nI11 OK\r\nI1 OK\r\nDONE BAD what\r\n", "I11 OK\r\n", "+ OK"},
 	} {
 		g := newGuard(octets{r: strings.NewReader(c.said)}, "")
-		i := newIdling("I1")
-		g.idle.Store(i)
+		i := newAside("I1")
+		g.aside.Store(i)
 		passed, err := io.ReadAll(g)
 		close(i.heard)
 		var heard []string

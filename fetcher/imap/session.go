@@ -31,11 +31,13 @@ type session struct {
 	opening  atomic.Bool   // a SELECT is under way: what is said is no news
 	news     chan struct{} // the selected box got mail
 
-	selected *box // nil: none
-	idles    int  // IDLE commands sent
-	noIdle   bool // the server refused one
-	told     bool // the selected box was left in Wait, and nothing else was done since
-	over     bool // the connection has ended, and that was reported
+	selected *box              // nil: none
+	known    []folder          // as listed last
+	aliases  map[string]string // where mail is moved to in place of a name the server does not allow
+	asides   int               // commands sent aside from imapclient
+	noIdle   bool              // the server refused one
+	told     bool              // the selected box was left in Wait, and nothing else was done since
+	over     bool              // the connection has ended, and that was reported
 	closed   bool
 }
 
@@ -51,6 +53,9 @@ var (
 	_ fetcher.Session   = (*session)(nil)
 	_ fetcher.Watcher   = (*session)(nil)
 	_ fetcher.Describer = (*session)(nil)
+	_ fetcher.Finder    = (*session)(nil)
+
+	_ fetcher.Identifier = (*session)(nil)
 )
 
 func newSession(s *Source, conn connection, greeting string) *session {
@@ -132,13 +137,17 @@ func (x *session) open(ctx context.Context, name string, write bool) (box, error
 // reopen selects a box anew, which tells what is in it.
 func (x *session) reopen(ctx context.Context, name string, write bool) (box, error) {
 	x.selected, x.told = nil, false
+	name, err := x.real(ctx, name)
+	if err != nil {
+		return box{}, err
+	}
 	b := box{name: name, writable: write}
 	op := "opening " + name
 	x.validity.Store(-1)
 	x.exists.Store(0)
 	x.opening.Store(true)
 	failpoint.Hit("imap.select.before")
-	err := x.do(ctx, op, func() error {
+	err = x.do(ctx, op, func() error {
 		data, err := x.client.Select(name, &imap.SelectOptions{ReadOnly: !write}).Wait()
 		if err == nil {
 			b.flags = data.PermanentFlags

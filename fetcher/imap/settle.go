@@ -66,8 +66,11 @@ func grouped(due []spool.Settlement) []*group {
 
 // settle carries one group out.
 func (x *session) settle(ctx context.Context, g *group) error {
-	act, err := x.action(g)
+	act, err := x.action(ctx, g)
 	if err != nil {
+		if x.over {
+			return err
+		}
 		return g.fail(err)
 	}
 	if act == nil {
@@ -94,7 +97,7 @@ func (x *session) settle(ctx context.Context, g *group) error {
 }
 
 // action is what the group asks for; nil if there is nothing to do.
-func (x *session) action(g *group) (func(context.Context, imap.UIDSet) error, error) {
+func (x *session) action(ctx context.Context, g *group) (func(context.Context, imap.UIDSet) error, error) {
 	switch a := g.action; a.Verb {
 	case spool.Seen:
 		return x.flagging(imap.FlagSeen), nil
@@ -107,10 +110,11 @@ func (x *session) action(g *group) (func(context.Context, imap.UIDSet) error, er
 	case spool.Delete:
 		return x.remove, nil
 	case spool.Move:
-		if sameBox(a.Arg, g.box) {
-			return nil, nil // a move to where it is would make a new mail of it
+		to, err := x.real(ctx, a.Arg)
+		if err != nil || sameBox(to, g.box) {
+			return nil, err // a move to where it is would make a new mail of it
 		}
-		return func(ctx context.Context, set imap.UIDSet) error { return x.move(ctx, set, a.Arg) }, nil
+		return func(ctx context.Context, set imap.UIDSet) error { return x.move(ctx, set, to) }, nil
 	default:
 		return nil, &fetcher.Error{Cause: fetcher.Protocol, Op: settling, Err: errors.New("IMAP has no " + dial.Printable(string(a.Verb)))}
 	}
@@ -140,16 +144,16 @@ func (x *session) noBox(ctx context.Context, g *group, err error) error {
 	if _, no := refused(err); !no {
 		return err
 	}
-	names, listErr := x.folders(ctx, "*")
+	all, listErr := x.list(ctx)
 	if listErr != nil {
 		return listErr
 	}
-	for _, n := range names {
-		if sameBox(n, g.box) {
+	for _, f := range all {
+		if sameBox(f.name, g.box) {
 			return g.fail(err)
 		}
 	}
-	if len(names) == 0 || len(names) == maxFolders {
+	if len(all) == 0 || len(all) == maxFolders {
 		return g.fail(err)
 	}
 	return nil

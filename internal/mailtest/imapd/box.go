@@ -13,6 +13,7 @@ type Mail struct {
 	Octets []byte
 	Flags  []string
 	Date   time.Time
+	ID     uint64 // X-GM-MSGID
 }
 
 // box needs Server.mu.
@@ -27,7 +28,8 @@ type box struct {
 var received = time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC)
 
 func (b *box) add(octets []byte) {
-	b.mails = append(b.mails, &Mail{UID: b.next, Octets: octets, Date: received.Add(time.Duration(b.next) * time.Minute)})
+	id := 1<<60 + uint64(len(octets))<<32 + uint64(b.next)
+	b.mails = append(b.mails, &Mail{UID: b.next, Octets: octets, Date: received.Add(time.Duration(b.next) * time.Minute), ID: id})
 	b.next++
 }
 
@@ -40,6 +42,20 @@ func (s *Server) Deliver(name string, mails ...[]byte) {
 	}
 	s.mu.Unlock()
 	s.tell(b)
+}
+
+// Label puts a mail of a box into another too, as Gmail does: it has one
+// X-GM-MSGID in both.
+func (s *Server) Label(from string, uid uint32, to string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, m := range s.boxes[from].mails {
+		if m.UID == uid {
+			b := s.boxes[to]
+			b.add(m.Octets)
+			b.mails[len(b.mails)-1].ID = m.ID
+		}
+	}
 }
 
 // tell gives the sessions in IDLE the new number of mails.

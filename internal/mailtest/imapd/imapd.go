@@ -68,6 +68,8 @@ type Options struct {
 	Script Script
 	// Boxes are there beside INBOX, empty.
 	Boxes []string
+	// Uses are the special uses of boxes, by name (RFC 6154).
+	Uses map[string]string
 }
 
 // Server is a running server.

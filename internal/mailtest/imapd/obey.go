@@ -76,7 +76,7 @@ func (x *session) list() string {
 	slices.Sort(names)
 	out := ""
 	for _, name := range names {
-		out += `* LIST () "/" "` + name + "\"\r\n"
+		out += "* LIST (" + x.o.Uses[name] + `) "/" "` + name + "\"\r\n"
 	}
 	return out
 }
@@ -177,6 +177,9 @@ func fetched(seq int, m *Mail, items string) string {
 	out := fmt.Sprintf("* %d FETCH (UID %d", seq, m.UID)
 	if strings.Contains(items, "FLAGS") {
 		out += " FLAGS (" + strings.Join(m.Flags, " ") + ")"
+	}
+	if strings.Contains(items, "X-GM-MSGID") {
+		out += fmt.Sprintf(" X-GM-MSGID %d", m.ID)
 	}
 	if strings.Contains(items, "INTERNALDATE") {
 		out += ` INTERNALDATE "` + m.Date.Format("_2-Jan-2006 15:04:05 -0700") + `"`
