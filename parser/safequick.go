@@ -13,14 +13,18 @@ import (
 // and a fuzz target hold it to. A tag of which it does not know all is given to the
 // sanitiser alone.
 func quickHTML(s string, limit int) (string, bool) {
-	if strings.IndexByte(s, 0) >= 0 || strings.IndexByte(s, '\r') >= 0 || limit < len(s) {
+	if strings.IndexByte(s, 0) >= 0 || strings.IndexByte(s, '\r') >= 0 {
 		return "", false
 	}
-	q := quickSafe{s: s, kinds: elementKinds()}
-	q.out.Grow(len(s) + len(s)/16 + 64)
+	q := quickSafe{s: s, limit: limit, kinds: elementKinds()}
+	q.out.Grow(min(len(s), limit) + len(s)/16 + 64)
 	for q.at < len(s) {
-		if !q.step() || q.out.Len() > limit {
+		before := q.out.Len()
+		if !q.step() {
 			return "", false
+		}
+		if q.out.Len() > limit { // what does not fit whole is left out, and all after it
+			return q.out.String()[:before], true
 		}
 	}
 	return q.out.String(), true
@@ -29,6 +33,7 @@ func quickHTML(s string, limit int) (string, bool) {
 type quickSafe struct {
 	s     string
 	at    int
+	limit int
 	out   strings.Builder
 	kinds map[string]elementKind
 	bare  []string          // the open elements whose tags were left out for want of attributes
@@ -111,7 +116,7 @@ func (q *quickSafe) text(s string) {
 			i++
 		}
 		q.out.WriteString(s[:i])
-		if i == len(s) {
+		if i == len(s) || q.out.Len() > q.limit {
 			return
 		}
 		switch s[i] {
