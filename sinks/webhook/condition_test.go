@@ -125,7 +125,7 @@ func FuzzAnswers(f *testing.F) {
 	s := &Sink{successWhen: success, clock: &fixed{}, target: &target{url: mustURL(f, "https://h/")}}
 	s.redact = (&Options{}).redactor(mustURL(f, "https://h/"), http.Header{})
 	f.Fuzz(func(t *testing.T, status int, body string) {
-		_, err := s.judge(s.target.url, &answer{status: status, header: http.Header{}, octets: []byte(body), whole: true})
+		_, err := s.judge(&sinks.Delivery{}, s.target.url, &answer{status: status, header: http.Header{}, octets: []byte(body), whole: true})
 		if wait, ok := sinks.RetryAfterOf(err); ok && (wait < minWait || wait > maxWait) {
 			t.Fatalf("the wait is %s", wait)
 		}

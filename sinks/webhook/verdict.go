@@ -13,11 +13,11 @@ import (
 
 // judge turns an answer into the sink's verdict (see the package comment). A
 // status it does not know is temporary: nothing is lost by trying again.
-func (s *Sink) judge(to *url.URL, a *answer) (sinks.Receipt, error) {
+func (s *Sink) judge(d *sinks.Delivery, to *url.URL, a *answer) (sinks.Receipt, error) {
 	detail := strconv.Itoa(a.status)
 	success, why := s.success(a)
 	if success {
-		return sinks.Receipt{Detail: detail, Answer: a.shown}, nil
+		return s.accepted(d, detail, a)
 	}
 	said := strings.TrimSpace(detail + " " + http.StatusText(a.status))
 	if why != "" {
@@ -46,6 +46,22 @@ func (s *Sink) judge(to *url.URL, a *answer) (sinks.Receipt, error) {
 		return sinks.Receipt{}, sinks.RetryAfter(wait, err)
 	}
 	return sinks.Receipt{}, err
+}
+
+// accepted is the receipt for a yes, with what the answer asked for.
+func (s *Sink) accepted(d *sinks.Delivery, detail string, a *answer) (sinks.Receipt, error) {
+	if len(s.directives) == 0 {
+		return sinks.Receipt{Detail: detail, Answer: a.shown}, nil
+	}
+	asked := s.directives.read(a.json(), d.Origin.Folder != nil)
+	if asked.again > 0 {
+		err := &sinks.AttemptError{Detail: detail, Answer: a.shown, Err: fmt.Errorf("the answer %s asks for the mail again in %s", detail, asked.again)}
+		return sinks.Receipt{}, sinks.RetryAfter(asked.again, err)
+	}
+	for _, why := range asked.refused {
+		detail += "; a directive is refused: " + s.redact.Replace(why)
+	}
+	return sinks.Receipt{Detail: detail, Answer: a.shown, Actions: asked.actions}, nil
 }
 
 // success tells whether the answer is a yes, and what the sink's conditions said

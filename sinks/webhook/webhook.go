@@ -73,6 +73,7 @@ type Sink struct {
 	gzip    bool
 
 	successWhen, failWhen *condition
+	directives            directives
 	looks                 bool // at the answer's body
 
 	transport *http.Transport
@@ -129,7 +130,10 @@ func New(name string, o Options, r payload.Renderer, e sinks.Env) (*Sink, error)
 	if s.failWhen, err = newCondition("fail_when", o.FailWhen); err != nil {
 		return nil, err
 	}
-	s.looks = s.successWhen != nil || s.failWhen != nil
+	if s.directives, err = newDirectives(o.Directives); err != nil {
+		return nil, err
+	}
+	s.looks = s.successWhen != nil || s.failWhen != nil || len(s.directives) > 0
 	if s.gzip, err = o.compression(); err != nil {
 		return nil, err
 	}
@@ -206,7 +210,7 @@ func (s *Sink) Deliver(ctx context.Context, d *sinks.Delivery) (sinks.Receipt, e
 		return sinks.Receipt{}, s.failed(ctx, to.Host, err)
 	}
 	defer resp.Body.Close()
-	return s.judge(to, s.readAnswer(resp))
+	return s.judge(d, to, s.readAnswer(resp))
 }
 
 // request is the header of one attempt, and what it carries: that is what is
