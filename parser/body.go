@@ -203,6 +203,9 @@ func (p *parse) text(pt *part) string {
 	if !ok {
 		s = p.cleanText(p.toUTF8(octets, charset, where), where)
 	}
+	if pt.mediaType == "text/plain" && strings.EqualFold(pt.params.get("format"), "flowed") {
+		s = unflow(s, strings.EqualFold(pt.params.get("delsp"), "yes"))
+	}
 	if len(s) > p.lim.Text { // a charset of one octet for each character grows
 		p.problemOnce(ProblemLimitText, where, "the text is longer than the limit; the rest was left out")
 		s = clip(s, p.lim.Text)

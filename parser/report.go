@@ -27,6 +27,9 @@ func (p *parse) reports(root *part) {
 	if p.msg.Bounce == nil {
 		p.failedRecipients(root)
 	}
+	if p.msg.Bounce == nil && p.msg.Text != nil {
+		p.qmailBounce(*p.msg.Text)
+	}
 }
 
 // all yields the part and the parts within it, in order.

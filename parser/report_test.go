@@ -74,6 +74,42 @@ func TestBouncesOfEximAreReadByTheirField(t *testing.T) {
 	wantJSON(t, "Exim", m.Bounce, `{"recipients":[{"email":"a@example.com","action":"failed","status":null,"diagnostic":null},{"email":"b@example.com","action":"failed","status":null,"diagnostic":null}],"original":{"messageId":null,"subject":null}}`)
 }
 
+// TestBouncesOfQmailAreReadByTheirText has the example of the QSBMF specification
+// (D. J. Bernstein, 1996), and what qmail and its descendants write today.
+func TestBouncesOfQmailAreReadByTheirText(t *testing.T) {
+	intro := []string{"Hi. This is the qmail-send program at silverton.berkeley.edu.", "I'm afraid I wasn't able to deliver your message to the following addresses.", "This is a permanent error; I've given up. Sorry it didn't work out.", ""}
+	tail := []string{"--- Below this line is a copy of the message.", "", "Return-Path: <djb@silverton.berkeley.edu>", "Received: (qmail 1234 invoked by uid 666); 29 Jul 1996 11:35:35 -0000", "Date: 29 Jul 1996 11:35:35 -0000",
+		"Message-ID: <19960729113535.375.qmail@silverton.berkeley.edu>", "From: djb@silverton.berkeley.edu (D. J. Bernstein)", "To: fred@silverton.berkeley.edu", "Subject: are you", " there?", "", "Hi. This is the body.", "", "<nobody@example.com>:", "gone", ""}
+	original := `"original":{"messageId":"19960729113535.375.qmail@silverton.berkeley.edu","subject":"are you there?"}`
+	for _, c := range []struct {
+		fact  string
+		lines []string
+		want  string
+	}{
+		{"the example", []string{"<god@heaven.af.mil>:", "Sorry, I couldn't find any host by that name.", ""}, `[{"email":"god@heaven.af.mil","action":"failed","status":null,"diagnostic":"Sorry, I couldn't find any host by that name."}]`},
+		{"a status and several lines", []string{"<a@example.com>:", "192.0.2.1 does not like recipient.", "Remote host said: 550 5.1.1 no such user", "Giving up on 192.0.2.1.", ""},
+			`[{"email":"a@example.com","action":"failed","status":"5.1.1","diagnostic":"192.0.2.1 does not like recipient. Remote host said: 550 5.1.1 no such user Giving up on 192.0.2.1."}]`},
+		{"two recipients, a status of qmail's own", []string{"<a@example.com>:", "Sorry, no mailbox here by that name. (#5.1.1)", "", "<b c@example.com>:", "I'm not going to try again; this message has been in the queue too long. (#4.4.1)", ""},
+			`[{"email":"a@example.com","action":"failed","status":"5.1.1","diagnostic":"Sorry, no mailbox here by that name. (#5.1.1)"},{"email":"bc@example.com","action":"failed","status":"4.4.1","diagnostic":"I'm not going to try again; this message has been in the queue too long. (#4.4.1)"}]`},
+		{"a paragraph that names nobody", []string{"This message is looping.", "", "<a@example.com>:", "x", ""}, `[{"email":"a@example.com","action":"failed","status":null,"diagnostic":"x"}]`},
+	} {
+		lines := append([]string{"From: MAILER-DAEMON@silverton.berkeley.edu", "Subject: failure notice", ""}, intro...)
+		m := read(t, append(append(lines, c.lines...), tail...)...)
+		wantJSON(t, c.fact, m.Bounce, `{"recipients":`+c.want+`,`+original+`}`)
+		wantJSON(t, c.fact, m.Automated.Kind, `"bounce"`)
+	}
+	for fact, lines := range map[string][]string{
+		"nobody named":                    append(append([]string{"From: a@example.com", ""}, intro...), tail[0]),
+		"another beginning":               {"From: a@example.com", "", "Look what I got:", "", intro[0], "", "<a@example.com>:", "gone", "", tail[0]},
+		"no copy of the message below it": append(append([]string{"From: a@example.com", ""}, intro...), "<a@example.com>:", "gone"),
+		"no program named":                {"From: a@example.com", "", "Hi. This is Ada.", "", "<a@example.com>:", "gone", "", tail[0]},
+	} {
+		if m := read(t, lines...); m.Bounce != nil {
+			t.Errorf("%s: a bounce", fact)
+		}
+	}
+}
+
 func TestAutomatedIsToldByTheFields(t *testing.T) {
 	const no = `{"is":false,"kind":null,"reason":null}`
 	yes := func(kind, reason string) string {
