@@ -34,13 +34,26 @@ type committer struct {
 // that kept it from being stored. An op that has been picked up is waited for
 // even if ctx ends: its outcome is never unknown.
 func (s *Spool) commit(ctx context.Context, op Op, octets int64, apply func()) error {
-	if s.reading {
-		return ErrReadOnly
-	}
+	return s.await(ctx, s.send(op, octets, apply))
+}
+
+// send puts op in the queue: what is sent later is not stored before it.
+func (s *Spool) send(op Op, octets int64, apply func()) *request {
 	r := &request{op: op, octets: octets, apply: apply, done: make(chan struct{})}
-	if !s.commits.add(r) {
-		return s.ending()
+	switch {
+	case s.reading:
+		r.err = ErrReadOnly
+	case !s.commits.add(r):
+		r.err = s.ending()
+	default:
+		return r
 	}
+	close(r.done)
+	return r
+}
+
+// await is the rest of commit.
+func (s *Spool) await(ctx context.Context, r *request) error {
 	select {
 	case <-r.done:
 		return r.err

@@ -107,6 +107,10 @@ type Routing struct {
 	To         []To
 	Quarantine string
 	Facts      []byte // what was resolved once from outside the octets, kept as given; returned in Item.Facts
+	// Order has the sinks, of those in To, that get this mail in order. Deliveries to
+	// one sink, of one account's mails, under one key stand in a line: of the open ones
+	// only the first can be claimed, and the next becomes due when it has ended.
+	Order map[string]string
 }
 
 // State is where a delivery stands.
@@ -122,7 +126,7 @@ const (
 )
 
 // Item is a mail in the spool. It is held, and its Octets may be read, from Next
-// until Route of it returns, and from Due until Record or Release of the claim.
+// until Route of it returns nil, or Return, and from Due until Record or Release of the claim.
 // Memo belongs to the giving half, which keeps the parsed message in it for as
 // long as the spool keeps the item in memory; where several goroutines hold the
 // item, Memoize guards it. ReceivedAt, TakenAt and UID are the same however
@@ -200,6 +204,8 @@ var (
 	ErrUnknown = errors.New("no such mail or delivery in the store")
 	ErrRouted  = errors.New("the mail is routed already")
 	ErrLarge   = errors.New("the mail is larger than the spool takes")
+	// ErrBehind is for mail that is to be in order, while one before it is not routed.
+	ErrBehind = errors.New("a mail taken before it is not routed yet")
 	// ErrErased is for mail whose octets are in the store no more.
 	ErrErased = errors.New("the mail's octets were erased")
 	// ErrReadOnly is for changes asked of a store that was opened for reading.
@@ -229,6 +235,10 @@ type API interface {
 	// box got a new UIDVALIDITY (or all new unique-ids): one with the octets of a
 	// mail of the old numbering is that mail. Take owns m.Octets from the call on.
 	Take(ctx context.Context, m Taken) (ID, error)
+	// Begin is the first part of Take: mails are numbered, and so given by Next, in
+	// the order of their Begins, whenever they become durable. wait is the rest of it,
+	// with its result, and is to be called once.
+	Begin(ctx context.Context, m Taken) (wait func() (ID, error))
 	// Reconcile compares a listing with the ledger by ordered merge and returns
 	// the UIDs not known yet, in the listing's order. first is true when the box was
 	// never listed before (no baseline). A complete listing marks what it lacks as
@@ -269,9 +279,19 @@ type API interface {
 	// Next is the next mail to route, in the order taken, from the memory window
 	// first. It blocks until there is one.
 	Next(ctx context.Context) (*Item, error)
+	// Turn returns nil as soon as a Route of the mail puts its deliveries in their
+	// places: every mail of its account that was taken before it has been routed, or is
+	// being recorded. It is for mails routed with an Order. ErrBehind says that one taken
+	// before it waits in Next: give this one back (Return), and take that one.
+	Turn(ctx context.Context, id ID) error
 	// Route records the routing of an item and makes its deliveries claimable, in
-	// one durable transaction.
+	// one durable transaction. Those with an Order stand at the end of their lines;
+	// that is ErrBehind, and nothing is recorded, while a mail of the account that was
+	// taken before is not routed.
 	Route(ctx context.Context, id ID, r Routing) error
+	// Return gives a mail back that was had from Next and is not routed: Next gives it
+	// again, before those taken after it.
+	Return(i *Item)
 	// Due claims the sink's next delivery that is due, in order of due time. It
 	// blocks until there is one.
 	Due(ctx context.Context, sink string) (*Claim, error)
@@ -334,6 +354,7 @@ type MailboxStatus struct {
 type SinkStatus struct {
 	Sink      string     `json:"sink"`
 	Pending   int        `json:"pending"`
+	Behind    int        `json:"behind"` // of those, waiting for an earlier mail of their line
 	Deferred  int        `json:"deferred"`
 	Delivered int        `json:"delivered"`
 	Dead      int        `json:"dead"`

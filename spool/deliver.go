@@ -185,6 +185,7 @@ func (s *Spool) recorded(op *RecordOp, d *delivery) {
 	} else {
 		s.window.unref(d.entry)
 	}
+	s.ready(op.Freed)
 	s.unhold(d)
 	s.owe(op.Settle)
 }

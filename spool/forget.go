@@ -36,6 +36,7 @@ func (s *Spool) Forget(ctx context.Context, items ...ID) (int, error) {
 
 // forgotten brings memory up to date. Needs mu.
 func (s *Spool) forgotten(op *ForgetOp) {
+	s.ready(op.Freed)
 	for _, r := range op.Ended {
 		if d := s.claims[r.Delivery]; d != nil {
 			d.gone = true

@@ -22,6 +22,14 @@ type failing struct {
 	spool.Store
 	mu  sync.Mutex
 	err error
+	do  func()
+}
+
+// before has the next commits do something first.
+func (f *failing) before(do func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.do = do
 }
 
 func (f *failing) fail(err error) {
@@ -32,8 +40,11 @@ func (f *failing) fail(err error) {
 
 func (f *failing) Commit(ctx context.Context, ops []spool.Op) error {
 	f.mu.Lock()
-	err := f.err
+	err, do := f.err, f.do
 	f.mu.Unlock()
+	if do != nil {
+		do()
+	}
 	if err != nil {
 		return err
 	}

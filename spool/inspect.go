@@ -92,8 +92,9 @@ type DeliveryInfo struct {
 	Sink     string        `json:"sink"`
 	Part     string        `json:"part"`
 	State    State         `json:"state"`
-	Due      *time.Time    `json:"due"`  // where it is pending or deferred
-	Held     string        `json:"held"` // why the sink is held
+	Due      *time.Time    `json:"due"`              // where it is pending or deferred, and not behind another
+	Behind   ID            `json:"behind,omitempty"` // the earlier mail of its line that it waits for
+	Held     string        `json:"held"`             // why the sink is held
 	Tries    int           `json:"tries"`
 	Attempts []AttemptInfo `json:"attempts"` // by Show only
 }

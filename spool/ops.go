@@ -48,15 +48,21 @@ type Due struct {
 }
 
 // RouteOp records a routing; its deliveries are due at At. Deliveries has the id
-// of each element of To.
+// of each element of To, and Lines the line it stands in at its sink, 0 for none;
+// without an Order Lines is empty. Where an open delivery of the line is there
+// already the new one is due Never. So one of a line's open deliveries is due, and
+// when it ends, in whatever way, the first of the others, by mail and part, is due
+// from that transaction on.
 type RouteOp struct {
 	ID ID
 	Routing
 	Deliveries []string
+	Lines      []int64
 	At         time.Time
 
 	// result
-	Err error // ErrUnknown, ErrRouted
+	Err    error  // ErrUnknown, ErrRouted; with Lines ErrBehind: an earlier mail of the account waits for routing
+	Behind []bool // of each element of To: it is due Never; empty where none is
 	Charged
 }
 
@@ -73,6 +79,7 @@ type RecordOp struct {
 	// result
 	Err    error // ErrUnknown: no such open delivery
 	Settle Due
+	Freed  []Ready // the next of its line, due from now on
 	Charged
 }
 
@@ -137,8 +144,8 @@ type PurgeOp struct {
 	Charged
 }
 
-// RequeueOp makes ended deliveries pending again, due at At, with the ids they
-// have: of each target the dead ones, or, with Delivered, those delivered. With
+// RequeueOp makes ended deliveries pending again, due at At and in no line, with
+// the ids they have: of each target the dead ones, or, with Delivered, those delivered. With
 // Delivered a mail that is unrouted or quarantined waits for routing again. A
 // settlement that a dead delivery left and that was not carried out is withdrawn.
 // A mail's settlement for having been delivered is never created twice.
@@ -175,6 +182,7 @@ type ForgetOp struct {
 	// result
 	Forgotten []ID
 	Ended     []Ready // deliveries that were open
+	Freed     []Ready // the next of their lines, due from now on; some may be in Ended too
 	Charged
 }
 

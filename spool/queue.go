@@ -56,6 +56,10 @@ func (s *Spool) queue(sink string) *queue {
 
 // add queues a delivery that the entry is already counted for.
 func (q *queue) add(d *delivery) {
+	if q.claimed[d.Delivery] != nil { // a refill met it in the store before memory was told
+		q.s.window.unref(d.entry)
+		return
+	}
 	if q.beyond != nil && !d.Less(*q.beyond) {
 		if q.refill == nil {
 			q.s.window.unref(d.entry)
@@ -74,6 +78,10 @@ func (q *queue) insert(d *delivery) {
 	i := len(q.ready)
 	if i > 0 && d.Less(q.ready[i-1].Key) {
 		i = sort.Search(i, func(i int) bool { return d.Less(q.ready[i].Key) })
+	}
+	if i > 0 && q.ready[i-1].Delivery == d.Delivery { // as in add
+		q.s.window.unref(d.entry)
+		return
 	}
 	q.ready = slices.Insert(q.ready, i, d)
 }

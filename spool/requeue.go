@@ -56,14 +56,11 @@ func targetErrors(doing string, targets []Target, errs []error) []error {
 
 // requeued brings memory up to date. Needs mu.
 func (s *Spool) requeued(op *RequeueOp) {
-	for _, r := range op.Ready {
-		e := s.window.get(r.Item)
-		e.refs++
-		s.queue(r.Sink).add(&delivery{Ready: r, entry: e})
-	}
+	s.ready(op.Ready)
 	for _, id := range op.Rerouted {
 		r := &s.routing
 		r.last = min(r.last, id-1)
+		r.again = max(r.again, id)
 		r.more = true
 		r.stored++
 		r.waiters.wake()

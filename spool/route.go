@@ -2,6 +2,7 @@ package spool
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -18,8 +19,9 @@ type routing struct {
 	last    ID
 	more    bool
 	loading bool
+	again   ID  // the last mail that was sent back to be routed again: to be read before what is in queue
 	stored  int // counts mails that went to the store only
-	handed  int
+	handed  []*entry
 	waiters waiters
 }
 
@@ -44,8 +46,17 @@ func (s *Spool) enqueue(i *Item) {
 	e.refs++
 	e.waiting = true
 	s.window.load(e, i)
-	s.routing.queue = append(s.routing.queue, e)
+	s.routing.insert(e)
 	s.routing.last = max(s.routing.last, i.ID)
+}
+
+// insert queues an entry in the order taken.
+func (r *routing) insert(e *entry) {
+	i := len(r.queue)
+	for i > 0 && r.queue[i-1].id > e.id {
+		i--
+	}
+	r.queue = slices.Insert(r.queue, i, e)
 }
 
 // Next implements API.
@@ -58,11 +69,13 @@ func (s *Spool) Next(ctx context.Context) (*Item, error) {
 	defer s.mu.Unlock()
 	r := &s.routing
 	for {
-		if e := s.dequeue(); e != nil {
-			if len(r.queue) > 0 || r.more {
-				r.waiters.wake()
+		if !r.more || r.last >= r.again {
+			if e := s.dequeue(); e != nil {
+				if len(r.queue) > 0 || r.more {
+					r.waiters.wake()
+				}
+				return e.item, nil
 			}
-			return e.item, nil
 		}
 		var err error
 		if r.more && !r.loading {
@@ -87,7 +100,7 @@ func (s *Spool) dequeue() *entry {
 			continue // routed without Next
 		}
 		e.handed = true
-		r.handed++
+		r.handed = append(r.handed, e)
 		s.window.hold(e)
 		return e
 	}
@@ -145,12 +158,17 @@ func (s *Spool) Route(ctx context.Context, id ID, r Routing) error {
 		}
 		op.To = append(op.To, to)
 		op.Deliveries = append(op.Deliveries, DeliveryID(mail.Account, mail.SHA256, mail.Ordinal, to))
+		if len(r.Order) > 0 {
+			op.Lines = append(op.Lines, lineOf(mail.Account, to.Sink, r.Order))
+		}
 	}
+	s.recordingRoute(id)
 	err = s.commit(ctx, op, int64(len(r.Facts)), func() { s.routed(op) })
 	if err == nil {
 		err = op.Err
 	}
 	if err != nil {
+		s.notRouted(id)
 		return fmt.Errorf("route mail %d: %w", id, err)
 	}
 	return nil
@@ -174,6 +192,9 @@ func (s *Spool) identity(ctx context.Context, id ID) (*Item, error) {
 
 // routed makes the deliveries claimable. Needs mu.
 func (s *Spool) routed(op *RouteOp) {
+	if errors.Is(op.Err, ErrBehind) {
+		return // it waits for routing still
+	}
 	e := s.window.get(op.ID)
 	if op.Err != nil { // another routed it, or it is not there any more
 		s.unroute(e)
@@ -183,6 +204,9 @@ func (s *Spool) routed(op *RouteOp) {
 		e.item.Facts = op.Facts
 	}
 	for i, to := range op.To {
+		if len(op.Behind) > 0 && op.Behind[i] {
+			continue
+		}
 		e.refs++
 		s.queue(to.Sink).add(&delivery{entry: e, Ready: Ready{
 			Key:  Key{Due: op.At, Item: op.ID, Part: to.Part},
@@ -198,10 +222,9 @@ func (s *Spool) unroute(e *entry) {
 		e.waiting = false
 		e.refs--
 	}
+	e.recording = false
 	if e.handed {
-		e.handed = false
-		s.routing.handed--
-		s.window.release(e)
+		s.unhand(e)
 	} else {
 		s.window.tidy(e)
 	}

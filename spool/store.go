@@ -3,6 +3,7 @@ package spool
 import (
 	"context"
 	"io"
+	"math"
 	"time"
 )
 
@@ -31,7 +32,7 @@ type Store interface {
 	// fit in octets.
 	Unrouted(ctx context.Context, after ID, limit int, octets int64) ([]*Item, error)
 	// Open lists open deliveries of the sink in the order of their keys, the first
-	// at or after from.
+	// at or after from; not those that are due Never.
 	Open(ctx context.Context, sink string, from Key, limit int) ([]Ready, error)
 	// Owed tells what one mail waits for; ErrUnknown where there is none.
 	Owed(ctx context.Context, id ID) (Owed, error)
@@ -68,6 +69,9 @@ type Staging interface {
 	Sync() (File, error)
 	Close() error
 }
+
+// Never is when a delivery is due that waits for an earlier one of its line.
+var Never = time.Unix(0, math.MaxInt64).UTC()
 
 // Key orders the open deliveries of one sink.
 type Key struct {

@@ -87,26 +87,35 @@ func (l *limited) octets(mem []byte, f File) *Octets {
 }
 
 // Take implements API.
-func (s *Spool) Take(ctx context.Context, m Taken) (ID, error) {
-	if err := s.enter(ctx); err != nil {
+func (s *Spool) Take(ctx context.Context, m Taken) (ID, error) { return s.Begin(ctx, m)() }
+
+// Begin implements API.
+func (s *Spool) Begin(ctx context.Context, m Taken) (wait func() (ID, error)) {
+	refused := func(err error) func() (ID, error) {
 		_ = m.Octets.Close()
-		return 0, err
+		return func() (ID, error) { return 0, err }
 	}
-	defer s.calls.Done()
+	if err := s.enter(ctx); err != nil {
+		return refused(err)
+	}
 	if err := s.admit(m.Mailbox, m.Octets.Size()); err != nil {
-		_ = m.Octets.Close()
-		return 0, fmt.Errorf("take a mail: %w", err)
+		s.calls.Done()
+		return refused(fmt.Errorf("take a mail: %w", err))
 	}
 	m.ReceivedAt = stamp(m.ReceivedAt)
 	if len(m.Flags) == 0 {
 		m.Flags = nil
 	}
 	op := &TakeOp{Taken: m, At: s.now()}
-	if err := s.commit(ctx, op, int64(len(m.Octets.Bytes())), func() { s.taken(op) }); err != nil {
-		_ = m.Octets.Close() // the error that matters is the commit's
-		return 0, fmt.Errorf("take a mail: %w", err)
+	sent := s.send(op, int64(len(m.Octets.Bytes())), func() { s.taken(op) })
+	return func() (ID, error) {
+		defer s.calls.Done()
+		if err := s.await(ctx, sent); err != nil {
+			_ = m.Octets.Close() // the error that matters is the commit's
+			return 0, fmt.Errorf("take a mail: %w", err)
+		}
+		return op.ID, nil
 	}
-	return op.ID, nil
 }
 
 // taken brings memory up to date after the mail became durable. Needs mu.

@@ -83,11 +83,30 @@ func (s *Spool) sleep(ctx context.Context, woken <-chan struct{}, at time.Time) 
 
 // changed tells those that wait for the mail. Needs mu.
 func (s *Spool) changed(id ID) {
+	s.moves(id)
+	if len(s.claims) == 0 && len(s.routing.handed) == 0 {
+		s.drained.wakeAll()
+	}
+}
+
+// moves wakes the calls that wait for the mail. Needs mu.
+func (s *Spool) moves(id ID) {
 	if w := s.moved[id]; w != nil {
 		w.wakeAll()
 	}
-	if len(s.claims) == 0 && s.routing.handed == 0 {
-		s.drained.wakeAll()
+}
+
+// movesOf are the calls that wait for the mail; done is to be called when the
+// caller waits no more. Needs mu.
+func (s *Spool) movesOf(id ID) (w *waiters, done func()) {
+	if w = s.moved[id]; w == nil {
+		w = &waiters{}
+		s.moved[id] = w
+	}
+	return w, func() {
+		if len(w.list) == 0 && s.moved[id] == w {
+			delete(s.moved, id)
+		}
 	}
 }
 
@@ -100,7 +119,7 @@ func (s *Spool) Await(ctx context.Context, items []ID) error {
 	for waited := true; waited; {
 		waited = false
 		for _, id := range items {
-			w, err := s.await(ctx, id)
+			w, err := s.awaitMail(ctx, id)
 			if err != nil {
 				return err
 			}
@@ -110,20 +129,12 @@ func (s *Spool) Await(ctx context.Context, items []ID) error {
 	return nil
 }
 
-// await waits for one mail and tells whether it had to.
-func (s *Spool) await(ctx context.Context, id ID) (waited bool, err error) {
+// awaitMail waits for one mail and tells whether it had to.
+func (s *Spool) awaitMail(ctx context.Context, id ID) (waited bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	w := s.moved[id]
-	if w == nil {
-		w = &waiters{}
-		s.moved[id] = w
-	}
-	defer func() {
-		if len(w.list) == 0 && s.moved[id] == w {
-			delete(s.moved, id)
-		}
-	}()
+	w, done := s.movesOf(id)
+	defer done()
 	for {
 		woken := w.add()
 		busy, err := s.busy(ctx, id)
@@ -206,7 +217,7 @@ func (s *Spool) Drain(ctx context.Context, until time.Time) error {
 // left tells whether something can be done before until. Needs mu, which is
 // given up while the store is asked.
 func (s *Spool) left(ctx context.Context, until time.Time) (bool, error) {
-	if len(s.claims) > 0 || s.routing.handed > 0 {
+	if len(s.claims) > 0 || len(s.routing.handed) > 0 {
 		return true, nil
 	}
 	s.mu.Unlock()
@@ -215,7 +226,7 @@ func (s *Spool) left(ctx context.Context, until time.Time) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if b.Unrouted || len(s.claims) > 0 || s.routing.handed > 0 {
+	if b.Unrouted || len(s.claims) > 0 || len(s.routing.handed) > 0 {
 		return true, nil
 	}
 	for sink, due := range b.Sinks {

@@ -22,6 +22,9 @@ type entry struct {
 	held    int  // claims, and Next's caller
 	waiting bool // for routing
 	handed  bool // to Next's caller
+	// recording tells that a Route of it is on its way to the store, before any that
+	// begins from now on.
+	recording bool
 }
 
 func (w *window) get(id ID) *entry {

@@ -16,6 +16,7 @@ const (
 	deferred
 	delivered
 	dead
+	behind // is counted with them
 )
 
 const (
@@ -31,7 +32,7 @@ type batch struct {
 	ctx     context.Context
 	account *spool.Charged       // of the operation under way; nil if it has none
 	mailbox map[string]*[8]int64 // by the columns below
-	sink    map[string]*[4]int   // pending, deferred, delivered, dead
+	sink    map[string]*[5]int   // pending, deferred, delivered, dead; and, of the pending, those behind
 	feed    map[feed]int64       // octets that wait
 	learned map[int64]int        // UIDs, by box
 	unnamed []string             // files whose rows go
@@ -70,7 +71,7 @@ func (s *Store) Commit(ctx context.Context, ops []spool.Op) error {
 		disownAll(ops)
 		return s.grade(err)
 	}
-	b := &batch{s: s, ctx: ctx, mailbox: map[string]*[8]int64{}, sink: map[string]*[4]int{}, feed: map[feed]int64{}, learned: map[int64]int{}}
+	b := &batch{s: s, ctx: ctx, mailbox: map[string]*[8]int64{}, sink: map[string]*[5]int{}, feed: map[feed]int64{}, learned: map[int64]int{}}
 	err := b.exec(s.w.Begin)
 	if err == nil {
 		err = b.all(ops)
@@ -215,15 +216,19 @@ func (b *batch) add(mailbox string, column int, n int64) {
 
 // move counts a delivery that goes from one state to another; -1 is none.
 func (b *batch) move(sink string, from, to int) {
-	if b.sink[sink] == nil {
-		b.sink[sink] = &[4]int{}
-	}
 	if from >= 0 {
-		b.sink[sink][from]--
+		b.tally(sink, from, -1)
 	}
 	if to >= 0 {
-		b.sink[sink][to]++
+		b.tally(sink, to, 1)
 	}
+}
+
+func (b *batch) tally(sink string, column, n int) {
+	if b.sink[sink] == nil {
+		b.sink[sink] = &[5]int{}
+	}
+	b.sink[sink][column] += n
 }
 
 // charge counts octets, and tells the front.
@@ -247,7 +252,7 @@ func (b *batch) count() error {
 		}
 	}
 	for name, n := range b.sink {
-		if err := b.exec(b.s.w.CountSink, name, n[0], n[1], n[2], n[3]); err != nil {
+		if err := b.exec(b.s.w.CountSink, name, n[0], n[1], n[2], n[3], n[behind]); err != nil {
 			return err
 		}
 	}

@@ -12,7 +12,11 @@ import (
 )
 
 func (b *batch) route(op *spool.RouteOp) error {
-	op.Err = nil
+	op.Err, op.Behind = nil, nil
+	if early, err := b.early(op); early || err != nil {
+		op.Err = spool.ErrBehind
+		return err
+	}
 	state := routed
 	switch {
 	case op.Quarantine != "":
@@ -40,7 +44,11 @@ func (b *batch) route(op *spool.RouteOp) error {
 		b.charge(spool.Charge{Mailbox: mailbox, Loose: -size})
 	}
 	for i, to := range op.To {
-		if err := b.exec(b.s.w.Deliver, int64(op.ID), to.Sink, to.Part, op.Deliveries[i], unix(op.At)); err != nil {
+		due, line, err := b.place(op, i)
+		if err != nil {
+			return err
+		}
+		if err := b.exec(b.s.w.Deliver, int64(op.ID), to.Sink, to.Part, op.Deliveries[i], due, line); err != nil {
 			return err
 		}
 		b.move(to.Sink, -1, pending)
@@ -68,7 +76,7 @@ var states = map[spool.State]int{spool.Pending: pending, spool.Deferred: deferre
 // owed is a delivery that is open, and what decides the fate of its mail.
 type owed struct {
 	state, attempts               int
-	due, first                    int64
+	due, first, line              int64
 	open, dead, fate              int
 	size, delay                   int64
 	early                         bool
@@ -76,9 +84,9 @@ type owed struct {
 }
 
 func (b *batch) record(op *spool.RecordOp) error {
-	op.Err, op.Settle = nil, spool.Due{}
+	op.Err, op.Settle, op.Freed = nil, spool.Due{}, nil
 	var w owed
-	err := b.query(b.s.w.Owed, int64(op.ID), op.Sink, op.Part, op.Delivery).Scan(&w.state, &w.attempts, &w.due, &w.first,
+	err := b.query(b.s.w.Owed, int64(op.ID), op.Sink, op.Part, op.Delivery).Scan(&w.state, &w.attempts, &w.due, &w.first, &w.line,
 		&w.open, &w.dead, &w.mailbox, &w.size, &w.after, &w.delay, &w.early, &w.failed, &w.asked, &w.fate)
 	if errors.Is(err, sql.ErrNoRows) {
 		op.Err = spool.ErrUnknown
@@ -107,6 +115,9 @@ func (b *batch) record(op *spool.RecordOp) error {
 		w.asked = joinActions(op.Actions)
 	}
 	if state != deferred {
+		if err := b.advance(op.Sink, w.line, op.At, &op.Freed); err != nil {
+			return err
+		}
 		return b.ended(op, w, state == dead)
 	}
 	if len(op.Actions) > 0 {

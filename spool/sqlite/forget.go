@@ -29,7 +29,7 @@ func (b *batch) remove(item int64) (bool, error) {
 			return false, err
 		}
 	}
-	if _, err := b.undeliver(item); err != nil {
+	if _, _, err := b.undeliver(item); err != nil {
 		return false, err
 	}
 	if !forgotten {
@@ -39,30 +39,33 @@ func (b *batch) remove(item int64) (bool, error) {
 }
 
 // undeliver removes a mail's deliveries and their attempts, and returns those
-// that were open.
-func (b *batch) undeliver(item int64) (open []spool.Ready, err error) {
+// that were open, and the line of each.
+func (b *batch) undeliver(item int64) (open []spool.Ready, lines []int64, err error) {
 	rows, err := b.s.w.Undeliver.QueryContext(b.ctx, item)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer rows.Close()
 	for rows.Next() {
 		r := spool.Ready{Key: spool.Key{Item: spool.ID(item)}}
 		var state int
-		var due int64
-		if err := rows.Scan(&r.Sink, &r.Part, &r.Delivery, &state, &due, &r.Attempts); err != nil {
-			return nil, err
+		var due, line int64
+		if err := rows.Scan(&r.Sink, &r.Part, &r.Delivery, &state, &due, &r.Attempts, &line); err != nil {
+			return nil, nil, err
 		}
 		r.Due = fromUnix(due)
 		b.move(r.Sink, state, -1)
+		if due == never {
+			b.tally(r.Sink, behind, -1)
+		}
 		if state == pending || state == deferred {
-			open = append(open, r)
+			open, lines = append(open, r), append(lines, line)
 		}
 	}
 	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return open, b.exec(b.s.w.Attempts, item)
+	return open, lines, b.exec(b.s.w.Attempts, item)
 }
 
 func (b *batch) purge(op *spool.PurgeOp) error {
@@ -120,7 +123,7 @@ func (b *batch) subject(item int64) (m subject, err error) {
 
 // forgetAll carries a ForgetOp out.
 func (b *batch) forgetAll(op *spool.ForgetOp) error {
-	op.Forgotten, op.Ended = nil, nil
+	op.Forgotten, op.Ended, op.Freed = nil, nil, nil
 	b.scrub = true
 	for _, id := range op.Items {
 		err := b.forget(op, int64(id))
@@ -139,9 +142,14 @@ func (b *batch) forget(op *spool.ForgetOp, item int64) error {
 	if err := b.forgetOctets(item, m); err != nil {
 		return err
 	}
-	ended, err := b.undeliver(item)
+	ended, lines, err := b.undeliver(item)
 	if err != nil {
 		return err
+	}
+	for i, r := range ended {
+		if err := b.advance(r.Sink, lines[i], op.At, &op.Freed); err != nil {
+			return err
+		}
 	}
 	b.uncount(m)
 	b.add(m.mailbox, countTaken, -1)

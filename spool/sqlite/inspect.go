@@ -112,18 +112,21 @@ func mail(rows *sql.Rows) (m spool.Mail, err error) {
 
 // deliveriesOf adds a mail's deliveries, and its state where they make it.
 func (s *Store) deliveriesOf(ctx context.Context, m *spool.Mail) error {
-	err := s.scanArgs(ctx, `SELECT d.id, d.sink, d.part, d.state, d.due, d.attempts, h.reason
-		FROM deliveries d LEFT JOIN holds h ON h.sink = d.sink WHERE d.item = ? ORDER BY d.sink, d.part`, []any{int64(m.ID)}, func(rows *sql.Rows) error {
+	err := s.scanArgs(ctx, `SELECT d.id, d.sink, d.part, d.state, d.due, d.attempts, h.reason,
+			CASE WHEN d.state < 2 AND d.due = ? THEN (SELECT f.item FROM deliveries f INDEXED BY deliveries_line WHERE f.sink = d.sink AND f.line = d.line AND f.state < 2 AND f.line <> 0 ORDER BY f.due LIMIT 1) ELSE 0 END
+		FROM deliveries d LEFT JOIN holds h ON h.sink = d.sink WHERE d.item = ? ORDER BY d.sink, d.part`, []any{never, int64(m.ID)}, func(rows *sql.Rows) error {
 		var d spool.DeliveryInfo
 		var state int
 		var due int64
 		var held sql.NullString
-		if err := rows.Scan(&d.ID, &d.Sink, &d.Part, &state, &due, &d.Tries, &held); err != nil {
+		if err := rows.Scan(&d.ID, &d.Sink, &d.Part, &state, &due, &d.Tries, &held, &d.Behind); err != nil {
 			return err
 		}
 		d.State, d.Attempts = names[state], []spool.AttemptInfo{}
 		if state < delivered {
-			d.Due = moment(due)
+			if due != never {
+				d.Due = moment(due)
+			}
 			if held.Valid {
 				d.State, d.Held = spool.Held, held.String
 			}

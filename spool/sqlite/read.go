@@ -97,8 +97,8 @@ func (s *Store) item(rows *sql.Rows) (*spool.Item, error) {
 // Open implements spool.Store.
 func (s *Store) Open(ctx context.Context, sink string, from spool.Key, limit int) ([]spool.Ready, error) {
 	rows, err := s.reader.QueryContext(ctx, `SELECT item, part, id, due, attempts, first FROM deliveries
-		WHERE state < 2 AND sink = ? AND (due, item, part) >= (?, ?, ?) ORDER BY due, item, part LIMIT ?`,
-		sink, unix(from.Due), int64(from.Item), from.Part, limit)
+		WHERE state < 2 AND sink = ? AND (due, item, part) >= (?, ?, ?) AND due < ? ORDER BY due, item, part LIMIT ?`,
+		sink, unix(from.Due), int64(from.Item), from.Part, never, limit)
 	return s.readyRows(sink, rows, err)
 }
 
@@ -281,12 +281,12 @@ func (s *Store) Status(ctx context.Context) (spool.Status, error) {
 		})
 	}
 	if err == nil {
-		err = s.scan(ctx, `SELECT coalesce(s.name, h.sink) AS sink, coalesce(s.pending, 0), coalesce(s.deferred, 0), coalesce(s.delivered, 0), coalesce(s.dead, 0),
+		err = s.scan(ctx, `SELECT coalesce(s.name, h.sink) AS sink, coalesce(s.pending, 0), coalesce(s.deferred, 0), coalesce(s.delivered, 0), coalesce(s.dead, 0), coalesce(s.behind, 0),
 				coalesce(h.reason, ''), coalesce(h.probe, 0)
 			FROM sinks s FULL JOIN holds h ON h.sink = s.name ORDER BY sink`, func(rows *sql.Rows) error {
 			var k spool.SinkStatus
 			var probe int64
-			err := rows.Scan(&k.Sink, &k.Pending, &k.Deferred, &k.Delivered, &k.Dead, &k.Held, &probe)
+			err := rows.Scan(&k.Sink, &k.Pending, &k.Deferred, &k.Delivered, &k.Dead, &k.Behind, &k.Held, &probe)
 			k.ProbeAt = moment(probe)
 			st.Sinks = append(st.Sinks, k)
 			return err

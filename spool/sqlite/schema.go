@@ -157,6 +157,13 @@ CREATE TABLE sinks (
 	delivered INTEGER NOT NULL DEFAULT 0,
 	dead      INTEGER NOT NULL DEFAULT 0
 ) STRICT;
+`, `
+-- line is the line of an ordered sink that a delivery stands in, 0 for none. Of the
+-- open deliveries of a line one is due; the others have spool.Never. behind counts
+-- those.
+ALTER TABLE deliveries ADD COLUMN line INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX deliveries_line ON deliveries (sink, line, due, item, part) WHERE state < 2 AND line <> 0;
+ALTER TABLE sinks ADD COLUMN behind INTEGER NOT NULL DEFAULT 0;
 `}
 
 // schemaVersion is 0 where there is no schema; a newer one than is known here is

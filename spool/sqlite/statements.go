@@ -29,8 +29,12 @@ type statements struct {
 	Baseline    *sql.Stmt `sql:"UPDATE boxes SET baseline = 1 WHERE id = ?"`
 	Route       *sql.Stmt `sql:"UPDATE items SET route = ?2, reason = ?3, facts = ?4, open = ?5 WHERE id = ?1 AND route = 0 RETURNING mailbox, size"`
 	IsThere     *sql.Stmt `sql:"SELECT EXISTS (SELECT 1 FROM items WHERE id = ?)"`
-	Deliver     *sql.Stmt `sql:"INSERT INTO deliveries (item, sink, part, id, due) VALUES (?, ?, ?, ?, ?)"`
-	Owed        *sql.Stmt `sql:"SELECT d.state, d.attempts, d.due, d.first, i.open, i.dead, i.mailbox, i.size, i.after, i.delay, i.early, i.failed, i.actions, i.fate FROM deliveries d JOIN items i ON i.id = d.item WHERE d.item = ? AND d.sink = ? AND d.part = ? AND d.id = ? AND d.state < 2"`
+	Deliver     *sql.Stmt `sql:"INSERT INTO deliveries (item, sink, part, id, due, line) VALUES (?, ?, ?, ?, ?, ?)"`
+	Earlier     *sql.Stmt `sql:"SELECT EXISTS (SELECT 1 FROM items INDEXED BY items_unrouted WHERE route = 0 AND id < ?1 AND account = (SELECT account FROM items WHERE id = ?1))"`
+	InLine      *sql.Stmt `sql:"SELECT EXISTS (SELECT 1 FROM deliveries INDEXED BY deliveries_line WHERE sink = ? AND line = ? AND state < 2 AND line <> 0)"`
+	First       *sql.Stmt `sql:"SELECT item, part, id, due FROM deliveries INDEXED BY deliveries_line WHERE sink = ? AND line = ? AND state < 2 AND line <> 0 ORDER BY due, item, part LIMIT 1"`
+	Promote     *sql.Stmt `sql:"UPDATE deliveries SET due = ?4 WHERE item = ?1 AND sink = ?2 AND part = ?3"`
+	Owed        *sql.Stmt `sql:"SELECT d.state, d.attempts, d.due, d.first, d.line, i.open, i.dead, i.mailbox, i.size, i.after, i.delay, i.early, i.failed, i.actions, i.fate FROM deliveries d JOIN items i ON i.id = d.item WHERE d.item = ? AND d.sink = ? AND d.part = ? AND d.id = ? AND d.state < 2"`
 	Tried       *sql.Stmt `sql:"UPDATE deliveries SET state = ?4, due = ?5, attempts = ?6, first = ?7 WHERE item = ?1 AND sink = ?2 AND part = ?3"`
 	Attempt     *sql.Stmt `sql:"INSERT INTO attempts (item, sink, part, n, at, duration, state, detail, answer, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"`
 	Ended       *sql.Stmt `sql:"UPDATE items SET open = ?2, dead = ?3, ended = ?4, actions = ?5, fate = ?6 WHERE id = ?1"`
@@ -44,14 +48,14 @@ type statements struct {
 	Erase       *sql.Stmt `sql:"UPDATE items SET erased = 1 WHERE id = ? RETURNING file, mailbox, size"`
 	Retained    *sql.Stmt `sql:"SELECT id FROM items WHERE ended > 0 AND ended < ? AND dead = 0 AND erased = 0 AND open = 0 ORDER BY ended LIMIT ?"`
 	Finished    *sql.Stmt `sql:"SELECT mailbox, file, size, erased, forgotten FROM items WHERE id = ?1 AND route = 1 AND open = 0 AND dead = 0 AND NOT EXISTS (SELECT 1 FROM settlements WHERE item = ?1)"`
-	Undeliver   *sql.Stmt `sql:"DELETE FROM deliveries WHERE item = ? RETURNING sink, part, id, state, due, attempts"`
+	Undeliver   *sql.Stmt `sql:"DELETE FROM deliveries WHERE item = ? RETURNING sink, part, id, state, due, attempts, line"`
 	Attempts    *sql.Stmt `sql:"DELETE FROM attempts WHERE item = ?"`
 	Forget      *sql.Stmt `sql:"DELETE FROM items WHERE id = ?"`
 	Subject     *sql.Stmt `sql:"SELECT mailbox, route, open, dead, erased, size, forgotten FROM items WHERE id = ?"`
 	FindDead    *sql.Stmt `sql:"SELECT item FROM deliveries WHERE state = 3 AND id = ?"`
 	Find        *sql.Stmt `sql:"SELECT item FROM deliveries WHERE id = ? LIMIT 1"`
 	OfItem      *sql.Stmt `sql:"SELECT sink, part, id, attempts FROM deliveries WHERE item = ?1 AND state = ?2 AND (?3 = '' OR id = ?3)"`
-	Requeue     *sql.Stmt `sql:"UPDATE deliveries SET state = 0, due = ?4, first = 0 WHERE item = ?1 AND sink = ?2 AND part = ?3"`
+	Requeue     *sql.Stmt `sql:"UPDATE deliveries SET state = 0, due = ?4, first = 0, line = 0 WHERE item = ?1 AND sink = ?2 AND part = ?3"`
 	Reopen      *sql.Stmt `sql:"UPDATE items SET open = open + ?2, dead = dead - ?3, ended = 0, fate = ?4 WHERE id = ?1"`
 	Withdraw    *sql.Stmt `sql:"DELETE FROM settlements WHERE item = ? AND failed = 1 RETURNING mailbox"`
 	FateOf      *sql.Stmt `sql:"SELECT fate FROM items WHERE id = ?"`
@@ -65,7 +69,7 @@ type statements struct {
 	Listed      *sql.Stmt `sql:"INSERT INTO mailboxes (name, listed) VALUES (?, ?) ON CONFLICT DO UPDATE SET listed = excluded.listed, error = ''"`
 	NotListed   *sql.Stmt `sql:"INSERT INTO mailboxes (name, error) VALUES (?, ?) ON CONFLICT DO UPDATE SET error = excluded.error"`
 	CountBox    *sql.Stmt `sql:"INSERT INTO mailboxes (name, taken, toroute, unrouted, quarantined, settlements, kept, loose, retained) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET taken = taken + excluded.taken, toroute = toroute + excluded.toroute, unrouted = unrouted + excluded.unrouted, quarantined = quarantined + excluded.quarantined, settlements = settlements + excluded.settlements, kept = kept + excluded.kept, loose = loose + excluded.loose, retained = retained + excluded.retained"`
-	CountSink   *sql.Stmt `sql:"INSERT INTO sinks (name, pending, deferred, delivered, dead) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET pending = pending + excluded.pending, deferred = deferred + excluded.deferred, delivered = delivered + excluded.delivered, dead = dead + excluded.dead"`
+	CountSink   *sql.Stmt `sql:"INSERT INTO sinks (name, pending, deferred, delivered, dead, behind) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET behind = behind + excluded.behind, pending = pending + excluded.pending, deferred = deferred + excluded.deferred, delivered = delivered + excluded.delivered, dead = dead + excluded.dead"`
 	CountFeed   *sql.Stmt `sql:"INSERT INTO feeds (mailbox, sink, waiting) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET waiting = waiting + excluded.waiting"`
 	Log         *sql.Stmt `sql:"PRAGMA wal_checkpoint(NOOP)"`
 	Begin       *sql.Stmt `sql:"BEGIN IMMEDIATE"`

@@ -49,6 +49,20 @@ func take(t *testing.T, sp *spool.Spool, uid string, octets []byte) spool.ID {
 	return id
 }
 
+// query reads one value of a store nobody has open.
+func query[T any](t *testing.T, dir, text string) (v T) {
+	t.Helper()
+	db, err := sql.Open("sqlite", filepath.Join(dir, "spool.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = db.QueryRow(text).Scan(&v)
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
 // change runs SQL in a store nobody has open.
 func change(t *testing.T, dir, text string) {
 	t.Helper()
@@ -97,6 +111,7 @@ func TestNewerStoreIsRefusedAndLeftAlone(t *testing.T) {
 	sp := openSpool(t, dir, spool.Options{})
 	take(t, sp, "1/1", []byte("a"))
 	sp.Close()
+	version := query[int](t, dir, "PRAGMA user_version")
 	change(t, dir, "PRAGMA user_version = 99")
 	for range 2 {
 		if _, err := sqlite.Open(t.Context(), filepath.Join(dir, "spool.db")); !errors.Is(err, spool.ErrNewer) || !strings.Contains(err.Error(), "99") {
@@ -106,9 +121,31 @@ func TestNewerStoreIsRefusedAndLeftAlone(t *testing.T) {
 			t.Errorf("opened for reading: %v", err)
 		}
 	}
-	change(t, dir, "PRAGMA user_version = 1")
+	change(t, dir, fmt.Sprintf("PRAGMA user_version = %d", version))
 	if fresh, _, err := openSpool(t, dir, spool.Options{}).Reconcile(t.Context(), box, []string{"1/1"}, false, ""); err != nil || len(fresh) != 0 {
 		t.Errorf("afterwards: fresh %v, error %v", fresh, err)
+	}
+}
+
+func TestStoreOfBeforeLinesIsBroughtUpToDate(t *testing.T) {
+	dir := t.TempDir()
+	sp := openSpool(t, dir, spool.Options{})
+	id := take(t, sp, "1/1", []byte("a"))
+	if err := sp.Route(t.Context(), id, spool.Routing{To: []spool.To{{Sink: "app"}}}); err != nil {
+		t.Fatal(err)
+	}
+	sp.Close()
+	change(t, dir, "DROP INDEX deliveries_line; ALTER TABLE deliveries DROP COLUMN line; ALTER TABLE sinks DROP COLUMN behind; PRAGMA user_version = 1")
+	if _, err := sqlite.OpenReadOnly(t.Context(), filepath.Join(dir, "spool.db")); err == nil {
+		t.Error("it was opened for reading as it was")
+	}
+	sp = openSpool(t, dir, spool.Options{})
+	c, err := sp.Due(t.Context(), "app")
+	if err != nil || c.Item.ID != id {
+		t.Fatalf("claimed %+v, %v", c, err)
+	}
+	if err := sp.Record(t.Context(), id, spool.Outcome{Delivery: c.Delivery, State: spool.Delivered}); err != nil {
+		t.Fatal(err)
 	}
 }
 
