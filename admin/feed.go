@@ -7,20 +7,20 @@ import (
 	"time"
 )
 
-// Event is one line of `postferry tail`: what became of one mail or of one
-// attempt to deliver it.
+// Event is one line of `postferry tail`: what became of one mail, of one attempt to
+// deliver it, or of the connection to a mailbox.
 type Event struct {
 	At       time.Time  `json:"at"`
-	What     string     `json:"what"`               // routed, unrouted, quarantined, delivered, deferred, dead; missed: Count events were lost
-	Item     int64      `json:"item"`               // the mail in this store; see `show`
+	What     string     `json:"what"`               // routed, unrouted, quarantined, delivered, deferred, dead; of a mailbox: failed, lost, recovered; missed: Count events were lost
+	Item     int64      `json:"item,omitempty"`     // the mail in this store; see `show`
 	Mailbox  string     `json:"mailbox"`            //
 	Sinks    []string   `json:"sinks,omitempty"`    // of a mail just routed
 	Sink     string     `json:"sink,omitempty"`     // of an attempt
 	Delivery string     `json:"delivery,omitempty"` // of an attempt
 	Attempt  int        `json:"attempt,omitempty"`  // from 1
 	Detail   string     `json:"detail,omitempty"`   // the destination's answer: "202"
-	Error    string     `json:"error,omitempty"`    // of an attempt that failed, or why a mail is quarantined
-	Next     *time.Time `json:"next,omitempty"`     // when a deferred delivery is due again
+	Error    string     `json:"error,omitempty"`    // of an attempt that failed, or why a mail is quarantined, or what a mailbox met
+	Next     *time.Time `json:"next,omitempty"`     // when a deferred delivery is due again, or a mailbox is tried
 	Count    int        `json:"count,omitempty"`    // of missed
 }
 

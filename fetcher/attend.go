@@ -46,6 +46,9 @@ func (f *Fetcher) attend(ctx context.Context, m *Mailbox, recovered func()) Repo
 	for {
 		reason, err := f.watch(ctx, m, w, p.boxes[0], r.Unsettled == 0)
 		if err != nil {
+			if ctx.Err() == nil {
+				f.sp.Listed(context.WithoutCancel(ctx), m.Name, err)
+			}
 			return Report{Mailbox: m.Name, Lost: true, Err: err}
 		}
 		next := f.newPoll(m)

@@ -28,6 +28,9 @@ const visits = 64
 type Options struct {
 	Clock  clock.Clock
 	Logger *slog.Logger
+	// Observe, if not nil, is told how mailboxes fare. It is called by their
+	// goroutines and must not block.
+	Observe func(Event)
 }
 
 // Fetcher visits mailboxes on their schedules. Each mailbox has one goroutine
@@ -37,6 +40,7 @@ type Fetcher struct {
 	mailboxes []*Mailbox
 	clock     clock.Clock
 	log       *slog.Logger
+	observe   func(Event)
 	visits    *semaphore.Weighted
 	tended    tended
 	notes     notes
@@ -50,7 +54,7 @@ func New(sp *spool.Spool, mailboxes []*Mailbox, o Options) *Fetcher {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Fetcher{sp: sp, mailboxes: mailboxes, clock: o.Clock, log: o.Logger, visits: semaphore.NewWeighted(visits)}
+	return &Fetcher{sp: sp, mailboxes: mailboxes, clock: o.Clock, log: o.Logger, observe: o.Observe, visits: semaphore.NewWeighted(visits)}
 }
 
 // Once polls every mailbox once, several at a time, and returns their reports

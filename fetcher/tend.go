@@ -37,6 +37,7 @@ func (f *Fetcher) tend(ctx context.Context, m *Mailbox) {
 	recovered := func() {
 		if failures.end() {
 			f.log.Info("mailbox recovered", "mailbox", m.Name)
+			f.happened(m, Recovered, nil, time.Time{})
 		}
 	}
 	for ctx.Err() == nil {
@@ -53,14 +54,16 @@ func (f *Fetcher) tend(ctx context.Context, m *Mailbox) {
 			if errors.Is(r.Err, spool.ErrFull) {
 				wait = min(wait, fullWait) // the server is not to be spared
 			}
+			if at := now.Add(wait); !again || at.After(next) || m.Idle && RadiusOf(r.Err) != AccountRadius {
+				next, again = at, true
+			}
 			switch {
 			case r.Lost && failures.n == 1:
 				f.log.Info("session ended, it is opened again", "mailbox", m.Name, "error", r.Err, "wait", wait.Round(time.Second))
+				f.happened(m, Lost, r.Err, next)
 			case changed:
 				f.log.Error("mailbox failed, it is tried again", "mailbox", m.Name, "error", r.Err, "wait", wait.Round(time.Second))
-			}
-			if at := now.Add(wait); !again || at.After(next) || m.Idle && RadiusOf(r.Err) != AccountRadius {
-				next, again = at, true
+				f.happened(m, Failed, r.Err, next)
 			}
 		}
 		// A full store keeps mail from being taken; the server is well, and what

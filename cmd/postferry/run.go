@@ -86,6 +86,7 @@ func (c *cli) run(cmd *cobra.Command, f runFlags) error {
 				feed.Publish(liveEvent(e, time.Now()))
 			}
 		},
+		mailboxes: func(e fetcher.Event) { feed.Publish(mailboxEvent(e)) },
 	}
 	v, err := newService(s, sp, log, o)
 	if err != nil {

@@ -48,11 +48,12 @@ type runningSink struct {
 
 // serviceOptions are what differs between the commands that run the halves.
 type serviceOptions struct {
-	readOnly bool                                       // boxes are opened without changing anything
-	inert    bool                                       // sinks are made for previews alone
-	wrap     func(name string, s sinks.Sink) sinks.Sink // around each sink; nil: none
-	mailbox  func(*fetcher.Mailbox)                     // a last word on each mailbox; nil: none
-	observe  func(sinks.Event)                          // told of every routing and attempt; nil: nobody
+	readOnly  bool                                       // boxes are opened without changing anything
+	inert     bool                                       // sinks are made for previews alone
+	wrap      func(name string, s sinks.Sink) sinks.Sink // around each sink; nil: none
+	mailbox   func(*fetcher.Mailbox)                     // a last word on each mailbox; nil: none
+	observe   func(sinks.Event)                          // told of every routing and attempt; nil: nobody
+	mailboxes func(fetcher.Event)                        // told how mailboxes fare; nil: nobody
 }
 
 // openStore takes the store for this process; fresh is true where it was made
@@ -111,7 +112,7 @@ func newService(s *setup, sp *spool.Spool, log *slog.Logger, o serviceOptions) (
 	if err := v.prepare(s, nil, nil); err != nil {
 		return nil, err
 	}
-	v.fetcher = fetcher.New(sp, v.boxes(), fetcher.Options{Logger: log})
+	v.fetcher = fetcher.New(sp, v.boxes(), fetcher.Options{Logger: log, Observe: o.mailboxes})
 	return v, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/postferry/postferry/admin"
+	"github.com/postferry/postferry/fetcher"
 	"github.com/postferry/postferry/internal/dial"
 	"github.com/postferry/postferry/sinks"
 	"github.com/postferry/postferry/spool"
@@ -19,8 +20,9 @@ func (c *cli) tailCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "tail",
 		Short: "Follow what the running service does",
-		Long: `Tail prints one line for each mail that is routed and each attempt to deliver
-one, from now on, until it is interrupted or the service stops.`,
+		Long: `Tail prints one line for each mail that is routed, each attempt to deliver one,
+and each mailbox that fails, loses its connection or recovers, from now on, until
+it is interrupted or the service stops.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := output.check(); err != nil {
@@ -59,7 +61,10 @@ func eventLine(e admin.Event) string {
 	if e.What == "missed" {
 		return fmt.Sprintf("%s  missed %d events", at, e.Count)
 	}
-	line := fmt.Sprintf("%s  %-11s %s/%d", at, e.What, e.Mailbox, e.Item)
+	line := fmt.Sprintf("%s  %-11s %s", at, e.What, e.Mailbox)
+	if e.Item != 0 {
+		line += fmt.Sprintf("/%d", e.Item)
+	}
 	if e.Sink != "" {
 		line += fmt.Sprintf(" to %s, attempt %d", e.Sink, e.Attempt)
 	}
@@ -99,6 +104,16 @@ func liveEvent(e sinks.Event, now time.Time) admin.Event {
 	live.Detail, live.Error = e.Outcome.Attempt.Detail, e.Outcome.Attempt.Error
 	if e.Outcome.State == spool.Deferred {
 		live.Next = &e.Outcome.Next
+	}
+	return live
+}
+
+// mailboxEvent is what `tail` shows of a fetcher's event.
+func mailboxEvent(e fetcher.Event) admin.Event {
+	live := admin.Event{At: e.At.UTC(), What: string(e.What), Mailbox: e.Mailbox}
+	if e.Err != nil {
+		next := e.Next.UTC()
+		live.Error, live.Next = e.Err.Error(), &next
 	}
 	return live
 }

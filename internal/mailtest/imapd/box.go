@@ -35,13 +35,20 @@ func (b *box) add(octets []byte) {
 
 // Deliver puts mails into a box and tells those who wait there.
 func (s *Server) Deliver(name string, mails ...[]byte) {
+	s.Slip(name, mails...)
 	s.mu.Lock()
 	b := s.boxes[name]
-	for _, m := range mails {
-		b.add(m)
-	}
 	s.mu.Unlock()
 	s.tell(b)
+}
+
+// Slip puts mails into a box and tells nobody.
+func (s *Server) Slip(name string, mails ...[]byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, m := range mails {
+		s.boxes[name].add(m)
+	}
 }
 
 // Label puts a mail of a box into another too, as Gmail does: it has one

@@ -87,30 +87,45 @@ type Server struct {
 	commands []string
 	conns    map[*session]bool
 	closed   bool
+	twist    func(command, answer string) string
 }
 
 // Start serves until the test ends. INBOX holds the mails, with UIDs from 1 on
 // and UIDVALIDITY 7.
 func Start(t testing.TB, o Options, mails ...[]byte) *Server {
 	t.Helper()
-	if o.Caps == "" {
-		o.Caps = AllCaps
-	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{o: o, l: l, used: map[string]bool{}, boxes: map[string]*box{}, conns: map[*session]bool{}}
+	s := New(o, mails...)
+	s.l = l
 	s.Host, s.Port, _ = net.SplitHostPort(l.Addr().String())
+	s.work.Go(s.accept)
+	t.Cleanup(s.Stop)
+	return s
+}
+
+// New makes a server that listens nowhere; see Serve.
+func New(o Options, mails ...[]byte) *Server {
+	if o.Caps == "" {
+		o.Caps = AllCaps
+	}
+	s := &Server{o: o, used: map[string]bool{}, boxes: map[string]*box{}, conns: map[*session]bool{}}
 	for _, name := range append([]string{"INBOX"}, o.Boxes...) {
 		s.boxes[name] = &box{validity: 7, next: 1}
 	}
 	for _, m := range mails {
 		s.boxes["INBOX"].add(m)
 	}
-	s.work.Go(s.accept)
-	t.Cleanup(s.stop)
 	return s
+}
+
+// Twist changes the server's own answers from now on; nil changes none.
+func (s *Server) Twist(f func(command, answer string) string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.twist = f
 }
 
 // Commands are the lines all clients have sent so far, without their tags.
@@ -136,8 +151,11 @@ func (s *Server) Drop() {
 	}
 }
 
-func (s *Server) stop() {
-	s.l.Close()
+// Stop ends the server and every session.
+func (s *Server) Stop() {
+	if s.l != nil {
+		s.l.Close()
+	}
 	s.mu.Lock()
 	s.closed = true
 	s.mu.Unlock()
@@ -151,22 +169,27 @@ func (s *Server) accept() {
 		if err != nil {
 			return
 		}
-		x := &session{Server: s, raw: c, c: c, r: bufio.NewReader(c)}
-		s.mu.Lock()
-		if s.closed {
-			c.Close()
-		} else {
-			s.conns[x] = true
-			s.work.Go(func() {
-				x.serve()
-				c.Close()
-				s.mu.Lock()
-				delete(s.conns, x)
-				s.mu.Unlock()
-			})
-		}
-		s.mu.Unlock()
+		s.Serve(c)
 	}
+}
+
+// Serve serves one client until it or the server ends.
+func (s *Server) Serve(c net.Conn) {
+	x := &session{Server: s, raw: c, c: c, r: bufio.NewReader(c)}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		c.Close()
+		return
+	}
+	s.conns[x] = true
+	s.work.Go(func() {
+		x.serve()
+		c.Close()
+		s.mu.Lock()
+		delete(s.conns, x)
+		s.mu.Unlock()
+	})
 }
 
 // session is one client.
@@ -188,6 +211,12 @@ func (x *session) serve() {
 		reply, scripted := x.scripted(line)
 		if !scripted || reply.Obey {
 			own := x.obey(tag, line)
+			x.mu.Lock()
+			twist := x.twist
+			x.mu.Unlock()
+			if twist != nil {
+				own.Octets = twist(line, own.Octets)
+			}
 			reply.Octets += own.Octets
 			reply.Cut = reply.Cut || own.Cut
 		}

@@ -1,0 +1,33 @@
+package fetcher
+
+import "time"
+
+// Event is a change in how a mailbox fares.
+type Event struct {
+	At      time.Time
+	Mailbox string
+	What    Change
+	Err     error     // of Failed and Lost
+	Next    time.Time // of Failed and Lost: when it is tried again
+}
+
+// Change is what has changed.
+type Change string
+
+// The changes.
+const (
+	// Failed: the mailbox could not be polled, or fails for another reason than before.
+	Failed Change = "failed"
+	// Lost: an open session ended that was waiting for mail, or was found dead; it is
+	// opened again.
+	Lost Change = "lost"
+	// Recovered: the mailbox was polled again after it had failed or been lost.
+	Recovered Change = "recovered"
+)
+
+// happened tells of an event.
+func (f *Fetcher) happened(m *Mailbox, what Change, err error, next time.Time) {
+	if f.observe != nil {
+		f.observe(Event{At: f.clock.Now(), Mailbox: m.Name, What: what, Err: err, Next: next})
+	}
+}
