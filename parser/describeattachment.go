@@ -185,7 +185,7 @@ func (p *parse) openTNEF(pt *part) bool {
 		return false
 	}
 	t := readTNEF(octets, func(b []byte, charset string) string { return p.toUTF8(b, charset, where) })
-	if !t.ok {
+	if whole := p.msg.Text != nil || p.msg.HTML != nil || t.readRTF(p.lim.Text); !t.ok || !whole {
 		p.problem(ProblemBadTNEF, where, "the winmail.dat could not be read to its end")
 	}
 	if p.msg.HTML == nil && t.html != "" {

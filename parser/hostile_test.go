@@ -130,9 +130,22 @@ var hostileMails = []struct {
 		props := append([]byte{0xff, 0xff, 0xff, 0x7f}, bytes.Repeat([]byte{0x02, 0x10, 0x00, 0x10, 0, 0, 0, 0}, n/12)...)
 		return encoded("application/ms-tnef", "base64", base64.StdEncoding.EncodeToString(tnefStream(tnefAttr(attMsgProps, props))))
 	}, ""},
+	{"a winmail.dat of RTF that grows", func(n int) []byte {
+		rtf := append(storedRTF("")[:8], "LZFu\x00\x00\x00\x00"...)
+		return winmailRTF(append(rtf, bytes.Repeat([]byte{0xff, 0, 15, 0, 15, 0, 15, 0, 15, 0, 15, 0, 15, 0, 15, 0, 15}, n/24)...))
+	}, ProblemBadTNEF},
+	{"a winmail.dat of RTF groups", func(n int) []byte { return winmailRTF(storedRTF(`{\rtf1` + strings.Repeat("{", n*3/4))) }, ""},
+	{"a winmail.dat of RTF control words", func(n int) []byte { return winmailRTF(storedRTF(`{\rtf1` + strings.Repeat(`\u1`, n/4))) }, ""},
+	{"a winmail.dat of RTF fonts", func(n int) []byte {
+		return winmailRTF(storedRTF(`{\rtf1{\fonttbl` + strings.Repeat(`\f1\fcharset204`, n*3/4/15) + `}\'e9`))
+	}, ""},
 	{"authentication results", func(n int) []byte { return field1("Authentication-Results", "a; "+strings.Repeat("spf=pass;", n/9)) }, ""},
 	{"list addresses", func(n int) []byte { return field1("List-Unsubscribe", strings.Repeat("<", n)) }, ""},
 	{"received fields", func(n int) []byte { return []byte(strings.Repeat("Received: for a@b\n", n/18) + "\nx") }, ""},
+}
+
+func winmailRTF(rtf []byte) []byte {
+	return encoded("application/ms-tnef", "base64", base64.StdEncoding.EncodeToString(tnefStream(tnefAttr(attMsgProps, tnefProps(tnefProp(propRTF, kindBinary, rtf))))))
 }
 
 func nested(depth int, closed bool) []byte {

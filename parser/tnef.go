@@ -15,7 +15,8 @@ type tnef struct {
 	files  []tnefFile
 	text   string // the mail's own text, "" where it is not here
 	html   string
-	ok     bool // read to its end
+	rtf    []byte // compressed
+	ok     bool   // read to its end
 
 	charset string
 	file    *tnefFile // the one being read
@@ -44,6 +45,7 @@ const (
 
 	// MS-OXPROPS.
 	propBody        = 0x1000
+	propRTF         = 0x1009
 	propHTML        = 0x1013
 	propAttachData  = 0x3701
 	propDisplayName = 0x3001
@@ -139,6 +141,14 @@ func codepage(page uint32) string {
 		return "us-ascii"
 	case 28591:
 		return "iso-8859-1"
+	case 932:
+		return "shift_jis"
+	case 949:
+		return "euc-kr"
+	case 950:
+		return "big5"
+	case 10000:
+		return "macintosh"
 	}
 	return "cp" + strconv.Itoa(int(page))
 }
@@ -180,7 +190,26 @@ func (t *tnef) messageProperty(id, kind uint16, off, n int) {
 		t.text = t.property(kind, off, n)
 	case propHTML:
 		t.html = t.property(kind, off, n)
+	case propRTF:
+		t.rtf = t.octets[off : off+n]
 	}
+}
+
+// readRTF takes the text, or the HTML, of the mail from its RTF where it stands
+// nowhere else; false where the RTF cannot be read to its end.
+func (t *tnef) readRTF(limit int) bool {
+	if len(t.rtf) == 0 || t.text != "" && t.html != "" {
+		return true
+	}
+	octets, ok := decompressRTF(t.rtf, limit)
+	r := readRTF(octets, limit, t.toUTF8)
+	if t.html == "" {
+		t.html = r.html
+	}
+	if t.text == "" {
+		t.text = r.text
+	}
+	return ok
 }
 
 func (t *tnef) fileProperty(id, kind uint16, off, n, depth int) {
