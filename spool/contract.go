@@ -246,6 +246,19 @@ type API interface {
 	// nothing of its mail is open any more.
 	// cursor is stored for the next listing (see Cursor).
 	Reconcile(ctx context.Context, box BoxKey, uids []string, complete bool, cursor string) (fresh []string, first bool, err error)
+	// Renumbered tells whether mails of the box are waiting to be recognised: the
+	// last listing to have anything in common with the ledger is past, and all UIDs
+	// are new (UIDVALIDITY changed, or every unique-id).
+	Renumbered(ctx context.Context, box BoxKey) (bool, error)
+	// Recognise finds UIDs, not known yet, to be mails of a renumbered box by their
+	// heads: each is known from then on, under its new UID, as it was under the old,
+	// and is returned. A mail is found once; of mails alike each UID finds another.
+	Recognise(ctx context.Context, box BoxKey, heads []Head) (known []string, err error)
+	// Headless are UIDs of the box that were skipped, so that their octets were never
+	// seen, and whose head is not known: at most limit.
+	Headless(ctx context.Context, box BoxKey, limit int) ([]string, error)
+	// Learn keeps the heads of skipped UIDs.
+	Learn(ctx context.Context, box BoxKey, heads []Head) error
 	// Cursor is what the last Reconcile of the box stored; "" before.
 	Cursor(ctx context.Context, box BoxKey) (string, error)
 	// Admit tells whether the mailbox's mail may be taken now: nil, or a *FullError

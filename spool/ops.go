@@ -3,7 +3,7 @@ package spool
 import "time"
 
 // Op is one operation of a batch: a *TakeOp, *RouteOp, *RecordOp, *SettledOp,
-// *DeclinedOp, *LedgerOp, *BindOp, *HoldOp, *ListedOp, *PurgeOp, *RequeueOp, *DropOp or
+// *DeclinedOp, *LedgerOp, *RecogniseOp, *BindOp, *HoldOp, *ListedOp, *PurgeOp, *RequeueOp, *DropOp or
 // *ForgetOp. At is the time it happens
 // at. The fields below "result" are set by Store.Commit.
 type Op interface{ operation() }
@@ -12,7 +12,8 @@ type Op interface{ operation() }
 // lasting name before the transaction.
 type TakeOp struct {
 	Taken
-	At time.Time
+	Head int64 // HeadSum of the mail
+	At   time.Time
 
 	// result
 	ID      ID
@@ -108,9 +109,21 @@ type LedgerOp struct {
 	Baseline bool     // the box has its baseline from now on
 	Cursor   *string  // stored unless nil
 	Reset    bool     // a listing lacked every UID: what is gone since At was renumbered
+	Heads    []Head   // of UIDs without a mail
 
 	// result
 	Charged
+}
+
+// RecogniseOp gives each mail of a renumbered box that has one of the heads its
+// new UID. A UID that is known already is passed over.
+type RecogniseOp struct {
+	Box   BoxKey
+	At    time.Time
+	Heads []Head
+
+	// result
+	Known []string // the UIDs that found their mail
 }
 
 // BindOp says which mailbox a box belongs to.
@@ -186,16 +199,17 @@ type ForgetOp struct {
 	Charged
 }
 
-func (*TakeOp) operation()     {}
-func (*RouteOp) operation()    {}
-func (*RecordOp) operation()   {}
-func (*SettledOp) operation()  {}
-func (*DeclinedOp) operation() {}
-func (*LedgerOp) operation()   {}
-func (*BindOp) operation()     {}
-func (*HoldOp) operation()     {}
-func (*ListedOp) operation()   {}
-func (*PurgeOp) operation()    {}
-func (*RequeueOp) operation()  {}
-func (*DropOp) operation()     {}
-func (*ForgetOp) operation()   {}
+func (*TakeOp) operation()      {}
+func (*RouteOp) operation()     {}
+func (*RecordOp) operation()    {}
+func (*SettledOp) operation()   {}
+func (*DeclinedOp) operation()  {}
+func (*LedgerOp) operation()    {}
+func (*RecogniseOp) operation() {}
+func (*BindOp) operation()      {}
+func (*HoldOp) operation()      {}
+func (*ListedOp) operation()    {}
+func (*PurgeOp) operation()     {}
+func (*RequeueOp) operation()   {}
+func (*DropOp) operation()      {}
+func (*ForgetOp) operation()    {}

@@ -43,6 +43,8 @@ type Store interface {
 	// Ledger reads known UIDs of the box in the order of their octets, from the
 	// first after the one given.
 	Ledger(ctx context.Context, box BoxKey, after string, limit int) ([]Known, error)
+	// Headless reads UIDs of the box that have no mail, no head, and are not gone.
+	Headless(ctx context.Context, box BoxKey, limit int) ([]string, error)
 	// Settlements reads those of the mailbox due by then, oldest first.
 	Settlements(ctx context.Context, mailbox string, by time.Time, limit int) ([]Settlement, error)
 	// NextSettlement is when the mailbox's first settlement is due; zero without one.
@@ -114,8 +116,9 @@ type Backlog struct {
 
 // Box is what is kept of a box.
 type Box struct {
-	Cursor   string
-	Baseline bool
+	Cursor     string
+	Baseline   bool
+	Renumbered bool // mails under UIDs of an old numbering wait to be recognised
 }
 
 // Known is one row of the ledger.

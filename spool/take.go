@@ -106,7 +106,7 @@ func (s *Spool) Begin(ctx context.Context, m Taken) (wait func() (ID, error)) {
 	if len(m.Flags) == 0 {
 		m.Flags = nil
 	}
-	op := &TakeOp{Taken: m, At: s.now()}
+	op := &TakeOp{Taken: m, Head: headOf(m.Octets), At: s.now()}
 	sent := s.send(op, int64(len(m.Octets.Bytes())), func() { s.taken(op) })
 	return func() (ID, error) {
 		defer s.calls.Done()

@@ -131,6 +131,8 @@ func (b *batch) one(op spool.Op) error {
 		return b.declined(op)
 	case *spool.LedgerOp:
 		return b.ledger(op)
+	case *spool.RecogniseOp:
+		return b.alike(op)
 	case *spool.BindOp:
 		_, err := b.bind(op.Box, op.Mailbox)
 		return err

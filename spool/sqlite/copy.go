@@ -29,9 +29,13 @@ func CopyLedger(ctx context.Context, from, to string) (err error) {
 	if _, err := db.ExecContext(ctx, "ATTACH ? AS source", source); err != nil {
 		return fmt.Errorf("open the store %s: %w", from, err)
 	}
+	head := "0" // as yet unknown to a store that an older version has written
+	if err := db.QueryRowContext(ctx, "SELECT coalesce(max(name), '0') FROM pragma_table_info('ledger', 'source') WHERE name = 'head'").Scan(&head); err != nil {
+		return fmt.Errorf("read the store %s: %w", from, err)
+	}
 	for _, copied := range []string{
 		"INSERT INTO main.boxes SELECT * FROM source.boxes",
-		"INSERT INTO main.ledger (box, uid, item, gone, renumbered) SELECT box, uid, NULL, gone, renumbered FROM source.ledger",
+		"INSERT INTO main.ledger (box, uid, item, gone, renumbered, head) SELECT box, uid, NULL, gone, renumbered, " + head + " FROM source.ledger",
 	} {
 		if _, err := db.ExecContext(ctx, copied); err != nil {
 			return fmt.Errorf("copy what the store %s knows: %w", from, err)

@@ -75,6 +75,11 @@ func (b *batch) ledger(op *spool.LedgerOp) error {
 			learned--
 		}
 	}
+	for _, h := range op.Heads {
+		if err := b.exec(b.s.w.Head, h.Sum, box, h.UID); err != nil {
+			return err
+		}
+	}
 	if op.Reset {
 		err = b.exec(b.s.w.Reset, box, unix(op.At))
 	}
@@ -104,6 +109,48 @@ func (b *batch) unlearn(box int64, uid string) (bool, error) {
 	}
 	if err == nil {
 		_, err = column[sql.NullInt64](b, b.s.w.Unlearn, box, uid)
+	}
+	return err == nil, err
+}
+
+// alike gives the mails of a renumbered box their new UIDs.
+func (b *batch) alike(op *spool.RecogniseOp) error {
+	op.Known = nil
+	box, err := b.box(op.Box)
+	if err != nil {
+		return err
+	}
+	for _, h := range op.Heads {
+		found, err := b.rename(box, h)
+		if err != nil {
+			return err
+		}
+		if found {
+			op.Known = append(op.Known, h.UID)
+		}
+	}
+	return nil
+}
+
+// rename finds the mail with the head and gives it its new UID.
+func (b *batch) rename(box int64, h spool.Head) (bool, error) {
+	var item sql.NullInt64
+	if err := b.query(b.s.w.Known, box, h.UID).Scan(&item); err == nil || !errors.Is(err, sql.ErrNoRows) {
+		return false, err
+	}
+	var was string
+	err := b.query(b.s.w.Alike, box, h.Sum).Scan(&was, &item)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	if err == nil {
+		_, err = column[sql.NullInt64](b, b.s.w.Unlearn, box, was)
+	}
+	if err == nil {
+		err = b.exec(b.s.w.Learn, box, h.UID, item, h.Sum)
+	}
+	if err == nil && item.Valid {
+		err = b.exec(b.s.w.Renumber, h.UID, item.Int64)
 	}
 	return err == nil, err
 }

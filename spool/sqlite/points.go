@@ -36,7 +36,7 @@ func kindOf(op spool.Op) string {
 		return "record"
 	case *spool.SettledOp:
 		return "settled"
-	case *spool.LedgerOp:
+	case *spool.LedgerOp, *spool.RecogniseOp:
 		return "ledger"
 	case *spool.RequeueOp, *spool.DropOp:
 		return "requeue"

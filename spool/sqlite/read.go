@@ -174,7 +174,8 @@ func (s *Store) Backlog(ctx context.Context) (spool.Backlog, error) {
 // Box implements spool.Store.
 func (s *Store) Box(ctx context.Context, box spool.BoxKey) (spool.Box, error) {
 	var b spool.Box
-	err := s.reader.QueryRowContext(ctx, "SELECT cursor, baseline FROM boxes WHERE account = ? AND box = ?", box.Account, box.Box).Scan(&b.Cursor, &b.Baseline)
+	err := s.reader.QueryRowContext(ctx, `SELECT cursor, baseline, EXISTS (SELECT 1 FROM ledger WHERE box = boxes.id AND renumbered = 1)
+		FROM boxes WHERE account = ? AND box = ?`, box.Account, box.Box).Scan(&b.Cursor, &b.Baseline, &b.Renumbered)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = nil
 	}
@@ -200,6 +201,19 @@ func (s *Store) Ledger(ctx context.Context, box spool.BoxKey, after string, limi
 		all = append(all, k)
 	}
 	return all, s.grade(rows.Err())
+}
+
+// Headless implements spool.Store.
+func (s *Store) Headless(ctx context.Context, box spool.BoxKey, limit int) ([]string, error) {
+	var uids []string
+	err := s.scanArgs(ctx, `SELECT uid FROM ledger WHERE box = (SELECT id FROM boxes WHERE account = ? AND box = ?)
+		AND item IS NULL AND head = 0 AND gone = 0 LIMIT ?`, []any{box.Account, box.Box, limit}, func(rows *sql.Rows) error {
+		var uid string
+		err := rows.Scan(&uid)
+		uids = append(uids, uid)
+		return err
+	})
+	return uids, s.grade(err)
 }
 
 // Settlements implements spool.Store.

@@ -164,6 +164,11 @@ CREATE TABLE sinks (
 ALTER TABLE deliveries ADD COLUMN line INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX deliveries_line ON deliveries (sink, line, due, item, part) WHERE state < 2 AND line <> 0;
 ALTER TABLE sinks ADD COLUMN behind INTEGER NOT NULL DEFAULT 0;
+`, `
+-- head is the mail's spool.HeadSum, 0 where it is not known.
+ALTER TABLE ledger ADD COLUMN head INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX ledger_renumbered ON ledger (box, head) WHERE renumbered = 1;
+CREATE INDEX ledger_headless ON ledger (box) WHERE item IS NULL AND head = 0 AND gone = 0;
 `}
 
 // schemaVersion is 0 where there is no schema; a newer one than is known here is

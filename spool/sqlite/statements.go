@@ -18,11 +18,13 @@ type statements struct {
 	Ordinal     *sql.Stmt `sql:"SELECT coalesce(max(ordinal) + 1, 0) FROM items WHERE prefix = ? AND account = ? AND sha256 = ?"`
 	Item        *sql.Stmt `sql:"INSERT INTO items (mailbox, protocol, box, uid, current, received, taken, flags, account, sha256, prefix, ordinal, size, file, after, delay, early, failed) VALUES (?, ?, ?, ?4, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)"`
 	Octets      *sql.Stmt `sql:"INSERT INTO octets (item, data) VALUES (?, ?)"`
-	Learn       *sql.Stmt `sql:"INSERT INTO ledger (box, uid, item) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET item = coalesce(excluded.item, item), gone = 0, renumbered = 0"`
+	Learn       *sql.Stmt `sql:"INSERT INTO ledger (box, uid, item, head) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET item = coalesce(excluded.item, item), head = excluded.head, gone = 0, renumbered = 0"`
 	Skip        *sql.Stmt `sql:"INSERT INTO ledger (box, uid) VALUES (?, ?) ON CONFLICT DO NOTHING"`
 	Back        *sql.Stmt `sql:"UPDATE ledger SET gone = 0, renumbered = 0 WHERE box = ? AND uid = ?"`
 	Gone        *sql.Stmt `sql:"UPDATE ledger SET gone = ? WHERE box = ? AND uid = ?"`
 	Reset       *sql.Stmt `sql:"UPDATE ledger SET renumbered = 1 WHERE box = ? AND gone = ?"`
+	Head        *sql.Stmt `sql:"UPDATE ledger SET head = ? WHERE box = ? AND uid = ? AND item IS NULL"`
+	Alike       *sql.Stmt `sql:"SELECT uid, item FROM ledger WHERE box = ? AND head = ? AND renumbered = 1 ORDER BY uid LIMIT 1"`
 	Unlearn     *sql.Stmt `sql:"DELETE FROM ledger WHERE box = ? AND uid = ? RETURNING item"`
 	CountKnown  *sql.Stmt `sql:"UPDATE boxes SET known = known + ? WHERE id = ?"`
 	Cursor      *sql.Stmt `sql:"UPDATE boxes SET cursor = ? WHERE id = ?"`

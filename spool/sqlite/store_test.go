@@ -127,6 +127,12 @@ func TestNewerStoreIsRefusedAndLeftAlone(t *testing.T) {
 	}
 }
 
+// What undoes a migration.
+const (
+	withoutLines = "DROP INDEX deliveries_line; ALTER TABLE deliveries DROP COLUMN line; ALTER TABLE sinks DROP COLUMN behind; "
+	withoutHeads = "DROP INDEX ledger_renumbered; DROP INDEX ledger_headless; ALTER TABLE ledger DROP COLUMN head; "
+)
+
 func TestStoreOfBeforeLinesIsBroughtUpToDate(t *testing.T) {
 	dir := t.TempDir()
 	sp := openSpool(t, dir, spool.Options{})
@@ -135,7 +141,7 @@ func TestStoreOfBeforeLinesIsBroughtUpToDate(t *testing.T) {
 		t.Fatal(err)
 	}
 	sp.Close()
-	change(t, dir, "DROP INDEX deliveries_line; ALTER TABLE deliveries DROP COLUMN line; ALTER TABLE sinks DROP COLUMN behind; PRAGMA user_version = 1")
+	change(t, dir, withoutLines+withoutHeads+"PRAGMA user_version = 1")
 	if _, err := sqlite.OpenReadOnly(t.Context(), filepath.Join(dir, "spool.db")); err == nil {
 		t.Error("it was opened for reading as it was")
 	}
@@ -146,6 +152,24 @@ func TestStoreOfBeforeLinesIsBroughtUpToDate(t *testing.T) {
 	}
 	if err := sp.Record(t.Context(), id, spool.Outcome{Delivery: c.Delivery, State: spool.Delivered}); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestStoreOfBeforeHeadsIsBroughtUpToDate(t *testing.T) {
+	dir := t.TempDir()
+	sp := openSpool(t, dir, spool.Options{})
+	take(t, sp, "1/1", []byte("a"))
+	sp.Close()
+	change(t, dir, withoutHeads+"PRAGMA user_version = 2")
+	copied := t.TempDir()
+	if err := sqlite.CopyLedger(t.Context(), filepath.Join(dir, "spool.db"), filepath.Join(copied, "spool.db")); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{copied, dir} {
+		sp := openSpool(t, dir, spool.Options{})
+		if fresh, _, err := sp.Reconcile(t.Context(), box, []string{"1/1", "1/2"}, false, ""); err != nil || fmt.Sprint(fresh) != "[1/2]" {
+			t.Errorf("fresh %v, error %v", fresh, err)
+		}
 	}
 }
 

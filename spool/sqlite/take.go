@@ -48,7 +48,7 @@ func (b *batch) take(op *spool.TakeOp) error {
 			return err
 		}
 	}
-	if err := b.exec(b.s.w.Learn, box, op.UID, id); err != nil {
+	if err := b.exec(b.s.w.Learn, box, op.UID, id, op.Head); err != nil {
 		return err
 	}
 	if !uidKnown {
@@ -88,7 +88,7 @@ func (b *batch) recognise(op *spool.TakeOp, box int64, sum []byte) (bool, error)
 		return false, err
 	}
 	return true, b.known(op, spool.ID(id), errors.Join(
-		b.exec(b.s.w.Learn, box, op.UID, id),
+		b.exec(b.s.w.Learn, box, op.UID, id, op.Head),
 		b.exec(b.s.w.Renumber, op.UID, id),
 	))
 }
