@@ -50,6 +50,16 @@ type Describer interface {
 	Describe(ctx context.Context, refs []Ref) error
 }
 
+// Header is a session that can read header blocks without bodies.
+type Header interface {
+	// Heads gives, for each mail it can, its Ref with Size filled in and its raw
+	// header block (RFC 5322 section 2.1), of which spool.HeadLimit octets are
+	// enough; it sets no flag on the server. A mail that is not there any more, or
+	// whose head the server does not give, is left out. head is valid during the call
+	// of give.
+	Heads(ctx context.Context, refs []Ref, give func(r Ref, head []byte)) error
+}
+
 // Watcher is a session that can wait for news (IMAP IDLE).
 type Watcher interface {
 	// Wait returns nil when the server says that box changed, or after the longest

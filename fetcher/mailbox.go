@@ -56,16 +56,17 @@ func (b Backfill) takes(t, now time.Time) bool {
 
 // Report is what one poll of a mailbox came to.
 type Report struct {
-	Mailbox   string
-	Listed    int  // mails in its boxes
-	Fresh     int  // of them not known before
-	Taken     int  // of them now durable here
-	Baseline  int  // there at the first run and not taken
-	Excluded  int  // left by a filter
-	Elsewhere int  // of the fresh ones, taken from another box of the account
-	Failed    int  // could not be had; tried again by the next poll
-	Settled   int  // settlements the server confirmed
-	Unsettled int  // settlements the server declined; tried again by the next poll
-	Lost      bool // Err ended a session that was waiting
-	Err       error
+	Mailbox    string
+	Listed     int  // mails in its boxes
+	Fresh      int  // of them not known before
+	Taken      int  // of them now durable here
+	Baseline   int  // there at the first run and not taken
+	Excluded   int  // left by a filter
+	Recognised int  // of a renumbered box, known again by their heads
+	Elsewhere  int  // of the fresh ones, taken from another box of the account
+	Failed     int  // could not be had; tried again by the next poll
+	Settled    int  // settlements the server confirmed
+	Unsettled  int  // settlements the server declined; tried again by the next poll
+	Lost       bool // Err ended a session that was waiting
+	Err        error
 }

@@ -13,6 +13,7 @@ type notes struct {
 	mu    sync.Mutex
 	boxes map[binding]bool
 	mails map[mailKey]note
+	bare  map[string]bool // accounts whose server gives no heads
 }
 
 type binding struct {
@@ -55,6 +56,21 @@ func (n *notes) setAside(m *Mailbox, r Ref) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.put(mailKey{m.Account, r.Box, r.UID}, note{large: true})
+}
+
+func (n *notes) headless(m *Mailbox) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.bare[m.Account]
+}
+
+func (n *notes) giveNoHeads(m *Mailbox) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.bare == nil {
+		n.bare = map[string]bool{}
+	}
+	n.bare[m.Account] = true
 }
 
 // news reports whether a failure of one mail was not said before.

@@ -152,7 +152,7 @@ func (p *poll) takeBox(ctx context.Context, box string) error {
 			return err
 		}
 	}
-	return nil
+	return p.learn(ctx, key)
 }
 
 // bind tells the spool whose box it is, once in the life of the process.
@@ -202,6 +202,11 @@ func (p *poll) fresh(ctx context.Context, key spool.BoxKey, l Listing) ([]Ref, e
 	unknown, first, err := p.sp.Reconcile(ctx, key, uids, l.Complete, string(l.Cursor))
 	if err != nil {
 		return nil, err
+	}
+	if !first {
+		if unknown, err = p.recognise(ctx, key, unknown); err != nil {
+			return nil, err
+		}
 	}
 	want := make(map[string]bool, len(unknown))
 	for _, uid := range unknown {

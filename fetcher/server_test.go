@@ -30,6 +30,8 @@ type server struct {
 	decline  func(spool.Settlement) error // what Settle reports
 	breaks   chan struct{}                // ends every Wait with an error, when closed
 	restless bool                         // Wait returns at once
+	headless string                       // the head of this UID is not given; "all": of none
+	headed   []string                     // UIDs whose head was asked for
 	news     chan struct{}
 	opened   []time.Time
 	listed   []time.Time
@@ -181,6 +183,32 @@ func (x *watcher) Identify(_ context.Context, refs []Ref) error {
 		}
 	}
 	return nil
+}
+
+func (x *visitor) Heads(_ context.Context, refs []Ref, give func(Ref, []byte)) error {
+	x.s.mu.Lock()
+	defer x.s.mu.Unlock()
+	for _, r := range refs {
+		x.s.headed = append(x.s.headed, r.UID)
+		for _, m := range x.s.boxes[r.Box] {
+			if m.uid == r.UID && x.s.headless != "all" && x.s.headless != r.UID {
+				r.Size = int64(len(m.octets))
+				head, _, _ := strings.Cut(m.octets, "\r\n\r\n")
+				give(r, []byte(head+"\r\n\r\n"))
+			}
+		}
+	}
+	return nil
+}
+
+// renumber gives every mail a new UIDVALIDITY, in the opposite order.
+func (s *server) renumber(box string, validity int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	slices.Reverse(s.boxes[box])
+	for i, m := range s.boxes[box] {
+		m.uid = fmt.Sprintf("%d/%d", validity, i+1)
+	}
 }
 
 func (x *visitor) Retrieve(ctx context.Context, refs []Ref, take func(Ref, io.Reader) error) error {
@@ -380,6 +408,8 @@ func (h *house) deliver(ctx context.Context, n int) {
 func (r Report) String() string {
 	return fmt.Sprintf("listed %d fresh %d taken %d baseline %d excluded %d elsewhere %d failed %d settled %d unsettled %d",
 		r.Listed, r.Fresh, r.Taken, r.Baseline, r.Excluded, r.Elsewhere, r.Failed, r.Settled, r.Unsettled)
+	return fmt.Sprintf("listed %d fresh %d taken %d baseline %d excluded %d failed %d settled %d unsettled %d recognised %d",
+		r.Listed, r.Fresh, r.Taken, r.Baseline, r.Excluded, r.Failed, r.Settled, r.Unsettled, r.Recognised)
 }
 
 // wantReport compares what is not zero in a report: "taken 2 settled 1".

@@ -18,9 +18,12 @@ type Head struct {
 	Sum int64 // of HeadSum
 }
 
+// NoHead stands for a head that cannot be had.
+const NoHead = -1
+
 // HeadSum hashes a mail's size and the beginning of its octets: the header block
 // with or without the empty line that ends it (RFC 5322 section 2.1), or more. It
-// is never 0. Of the header block, HeadLimit octets count.
+// is neither 0 nor NoHead. Of the header block, HeadLimit octets count.
 func HeadSum(size int64, octets []byte) int64 {
 	octets = octets[:min(len(octets), HeadLimit)]
 	if end := bytes.Index(octets, []byte("\r\n\r\n")); end >= 0 {
@@ -31,7 +34,7 @@ func HeadSum(size int64, octets []byte) int64 {
 	h.Write(binary.BigEndian.AppendUint64(nil, uint64(size)))
 	h.Write(octets)
 	sum := int64(binary.BigEndian.Uint64(h.Sum(nil)))
-	if sum == 0 {
+	if sum == 0 || sum == NoHead {
 		return 1
 	}
 	return sum

@@ -8,7 +8,8 @@ import (
 
 // Items one of which every answer that was asked for has.
 const (
-	wantedBody = "BODY[] " // the only section this program asks for
+	wantedBody = "BODY[] "       // a mail
+	wantedHead = "BODY[HEADER] " // its header block; the program asks for no other section
 	wantedSize = "RFC822.SIZE "
 )
 
@@ -39,7 +40,7 @@ func (g *guard) fetchTail(line, text []byte, literal int64) error {
 	if literal >= 0 {
 		return violatef("%q after a mail", clip(text))
 	}
-	if bytes.Equal(rest, []byte(")")) || readableItems(rest, false) && !holds(rest, wantedBody) {
+	if bytes.Equal(rest, []byte(")")) || readableItems(rest, false) && !holds(rest, wantedBody) && !holds(rest, wantedHead) {
 		return g.pass(line, fresh, -1)
 	}
 	if end := bytes.LastIndexByte(line, ')'); end >= 0 {
@@ -73,7 +74,7 @@ func holds(items []byte, name string) bool {
 func readableItems(items []byte, literal bool) bool {
 	for {
 		var ok bool
-		if rest, is := cutItem(items, wantedBody); is {
+		if rest, is := cutSection(items); is {
 			if literal && rest[0] == '{' {
 				return bytes.IndexByte(rest, '}') == len(rest)-1
 			}
@@ -90,6 +91,14 @@ func readableItems(items []byte, literal bool) bool {
 			return !literal && len(items) == 1
 		}
 	}
+}
+
+// cutSection cuts the name of a section that the program asks for.
+func cutSection(items []byte) (rest []byte, ok bool) {
+	if rest, ok = cutItem(items, wantedBody); ok {
+		return rest, true
+	}
+	return cutItem(items, wantedHead)
 }
 
 // cutKnownItem cuts one item other than the mail, with its value.

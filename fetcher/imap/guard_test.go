@@ -66,7 +66,7 @@ func TestWhatTheGuardLeavesOut(t *testing.T) {
 		{"* XFOO {4}\r\n)(\"x {3}\r\nabc y\r\na OK\r\n", "a OK\r\n"},
 		{"* 1 FETCH (UID 1 X-GM-LABELS ({3}\r\n\\In b))\r\na OK\r\n", "a OK\r\n"},
 		{"* 1 FETCH (UID 1 RFC822 {3}\r\nabc)\r\na OK\r\n", "a OK\r\n"},
-		{"* 1 FETCH (UID 1 BODY[HEADER] {3}\r\nabc)\r\na OK\r\n", "a OK\r\n"},
+		{"* 1 FETCH (UID 1 BODY[TEXT] {3}\r\nabc)\r\na OK\r\n", "a OK\r\n"},
 		{"* 1 FETCH (UID 1 BODY[] {3}\r\nabc X-GM-MSGID 4)\r\na OK\r\n", "* 1 FETCH (UID 1 BODY[] {3}\r\nabc)\r\na OK\r\n"},
 		{"\r\n\n*\r\n* \r\n   \r\na OK\r\n", "a OK\r\n"},
 		{"* ID (\"name\" \"x\")\r\na OK\r\n", "a OK\r\n"},

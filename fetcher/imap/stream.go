@@ -49,8 +49,11 @@ type answer struct {
 // answered, the other commands were.
 func (x *session) stream(ctx context.Context, op string, total time.Duration, sets []imap.UIDSet, o *imap.FetchOptions, each func(*imapclient.FetchMessageData) error) (declined *imap.Error, err error) {
 	want := wantedSize
-	if len(o.BodySection) > 0 {
+	for _, s := range o.BodySection {
 		want = wantedBody
+		if s.Specifier == imap.PartSpecifierHeader {
+			want = wantedHead
+		}
 	}
 	x.g.wanted.Store(&want)
 	defer x.g.wanted.Store(nil)

@@ -48,6 +48,7 @@ func Run(t *testing.T, start func(t *testing.T) Fixture) {
 		{"mails come once each with their exact octets", exactOctets},
 		{"a mail keeps its UID in later sessions", stableUIDs},
 		{"retrieving changes nothing on the server", readOnly},
+		{"heads come with the size and the raw header block", headBlocks},
 		{"a failing take stops Retrieve with its error", failingTake},
 		{"a mail that is not there is reported and the others come", missingMail},
 		{"retrieving nothing takes nothing", nothingAsked},
@@ -216,6 +217,37 @@ func readOnly(t *testing.T, b *bench) {
 		if slices.ContainsFunc(r.Flags, func(f string) bool { return strings.EqualFold(f, `\Seen`) }) {
 			t.Errorf("retrieving set the flags %v", r.Flags)
 		}
+	}
+}
+
+func headBlocks(t *testing.T, b *bench) {
+	mails := Mails()
+	for _, raw := range mails {
+		b.Add(t, raw)
+	}
+	s := b.open(t)
+	h, ok := s.(fetcher.Header)
+	if !ok {
+		t.Fatal("the session reads no heads")
+	}
+	refs := append(b.list(t, s), fetcher.Ref{Box: b.Box, UID: "1/999999"})
+	got := map[int64]string{}
+	err := h.Heads(b.ctx, refs, func(r fetcher.Ref, head []byte) { got[spool.HeadSum(r.Size, head)] = r.UID })
+	if err != nil {
+		t.Fatalf("Heads: %v", err)
+	}
+	s.Close()
+	octets, err := b.retrieve(t, b.open(t), refs[:len(refs)-1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for uid, raw := range octets {
+		if of := got[spool.HeadSum(int64(len(raw)), raw)]; of != uid {
+			t.Errorf("the head of mail %s is that of mail %q", uid, of)
+		}
+	}
+	if len(octets) != len(mails) || len(got) != len(mails) {
+		t.Errorf("%d mails and %d heads of %d", len(octets), len(got), len(mails))
 	}
 }
 

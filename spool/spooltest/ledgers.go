@@ -99,8 +99,8 @@ var ledgers = map[string]func(*testing.T, *rig){
 		r.equal("retained", r.status().Retained, 0)
 		r.equal("fresh once it is finished", r.reconcile("1/1", "1/2"), []string{"1/1"})
 	},
-	"100,000 UIDs are reconciled in bounded memory": func(t *testing.T, r *rig) {
-		const n = 100_000
+	"20,000 UIDs are reconciled in bounded memory": func(t *testing.T, r *rig) {
+		const n = 20_000
 		uids := make([]string, n)
 		for i := range uids {
 			uids[i] = fmt.Sprintf("1693/%d", i+1)
