@@ -406,10 +406,8 @@ func (h *house) deliver(ctx context.Context, n int) {
 }
 
 func (r Report) String() string {
-	return fmt.Sprintf("listed %d fresh %d taken %d baseline %d excluded %d elsewhere %d failed %d settled %d unsettled %d",
-		r.Listed, r.Fresh, r.Taken, r.Baseline, r.Excluded, r.Elsewhere, r.Failed, r.Settled, r.Unsettled)
-	return fmt.Sprintf("listed %d fresh %d taken %d baseline %d excluded %d failed %d settled %d unsettled %d recognised %d",
-		r.Listed, r.Fresh, r.Taken, r.Baseline, r.Excluded, r.Failed, r.Settled, r.Unsettled, r.Recognised)
+	return fmt.Sprintf("listed %d fresh %d taken %d baseline %d excluded %d elsewhere %d failed %d settled %d unsettled %d recognised %d",
+		r.Listed, r.Fresh, r.Taken, r.Baseline, r.Excluded, r.Elsewhere, r.Failed, r.Settled, r.Unsettled, r.Recognised)
 }
 
 // wantReport compares what is not zero in a report: "taken 2 settled 1".
