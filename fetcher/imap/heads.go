@@ -36,14 +36,7 @@ func (x *session) heads(ctx context.Context, name string, refs []*fetcher.Ref, g
 	if err != nil {
 		return err
 	}
-	wanted := make(map[imap.UID]*fetcher.Ref, len(refs))
-	var uids []imap.UID
-	for _, r := range refs {
-		if validity, uid, ok := parseUID(r.UID); ok && validity == b.validity {
-			wanted[uid] = r
-			uids = append(uids, uid)
-		}
-	}
+	wanted, uids := b.hold(refs)
 	op := "reading header fields in " + name
 	declined, err := x.stream(ctx, op, 0, sets(uids, maxHeads), heads, func(m *imapclient.FetchMessageData) error {
 		uid, size, head, err := x.readHead(m)

@@ -26,13 +26,7 @@ func (x *session) Identify(ctx context.Context, refs []fetcher.Ref) error {
 		if err != nil {
 			return err
 		}
-		wanted := make(map[imap.UID]*fetcher.Ref, len(in))
-		var uids []imap.UID
-		for _, r := range in {
-			if validity, uid, ok := parseUID(r.UID); ok && validity == b.validity {
-				wanted[uid], uids = r, append(uids, uid)
-			}
-		}
+		wanted, uids := b.hold(in)
 		for _, set := range sets(uids, maxDescribed) {
 			names := map[imap.UID]string{}
 			op := "identifying the mails of " + name

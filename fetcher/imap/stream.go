@@ -158,19 +158,24 @@ func (x *session) Describe(ctx context.Context, refs []fetcher.Ref) error {
 	return nil
 }
 
+// hold finds the refs of the box's present numbering.
+func (b box) hold(refs []*fetcher.Ref) (by map[imap.UID]*fetcher.Ref, uids []imap.UID) {
+	by = make(map[imap.UID]*fetcher.Ref, len(refs))
+	for _, r := range refs {
+		if validity, uid, ok := parseUID(r.UID); ok && validity == b.validity {
+			by[uid] = r
+			uids = append(uids, uid)
+		}
+	}
+	return by, uids
+}
+
 func (x *session) describe(ctx context.Context, name string, refs []*fetcher.Ref) error {
 	b, err := x.open(ctx, name, false)
 	if err != nil {
 		return err
 	}
-	wanted := make(map[imap.UID]*fetcher.Ref, len(refs))
-	var uids []imap.UID
-	for _, r := range refs {
-		if validity, uid, ok := parseUID(r.UID); ok && validity == b.validity {
-			wanted[uid] = r
-			uids = append(uids, uid)
-		}
-	}
+	wanted, uids := b.hold(refs)
 	items := &imap.FetchOptions{UID: true, Flags: true, InternalDate: true, RFC822Size: true}
 	declined, err := x.stream(ctx, "describing the mails of "+name, x.src.o.Command, sets(uids, maxDescribed), items,
 		func(m *imapclient.FetchMessageData) error {

@@ -11,8 +11,6 @@ import (
 	"regexp"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/postferry/postferry/spool"
 )
 
 // mailText writes a mail for where only text in UTF-8 may stand: a JSON string, a
@@ -21,11 +19,17 @@ import (
 // quoted-printable (RFC 2045, section 6.7), so that it means the same to who
 // reads the mail; octets where no encoding is possible become "?".
 type mailText struct {
-	octets *spool.Octets
+	octets mailOctets
 	parts  []bool // of the body parts, in order: whether it must be encoded; nil if the mail is UTF-8
 }
 
-func newMailText(o *spool.Octets) (*mailText, error) {
+// mailOctets are those of a mail, as sinks.Delivery has them.
+type mailOctets interface {
+	Reader() io.Reader // from the first to the last, anew with each call
+	Size() int64
+}
+
+func newMailText(o mailOctets) (*mailText, error) {
 	m := &mailText{octets: o}
 	valid, err := isUTF8(o.Reader())
 	if err != nil {
