@@ -111,6 +111,9 @@ func cut(t *testing.T, l *powercut.Log, at int, seed uint64) (n int, err error) 
 	return check(t.Context(), dir, l.Told(at))
 }
 
+// shower is Spool.Show of a mail in an image, read once.
+type shower func(spool.ID) (*spool.Mail, error)
+
 // check opens what is in the folder as the next process does, and compares it
 // with what had been said; it returns how many facts were compared.
 func check(ctx context.Context, dir, told string) (n int, err error) {
@@ -124,7 +127,16 @@ func check(ctx context.Context, dir, told string) (n int, err error) {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, sp.Close()) }()
-	if err := whole(ctx, path, sp); err != nil {
+	shown := map[spool.ID]*spool.Mail{}
+	show := func(id spool.ID) (*spool.Mail, error) {
+		if m := shown[id]; m != nil {
+			return m, nil
+		}
+		m, err := sp.Show(ctx, spool.Target{Item: id})
+		shown[id] = m
+		return m, err
+	}
+	if err := whole(ctx, path, sp, show); err != nil {
 		return 0, err
 	}
 	facts := map[string]fact{}
@@ -144,7 +156,7 @@ func check(ctx context.Context, dir, told string) (n int, err error) {
 		if f.Forgets != 0 || forgotten[id] {
 			continue
 		}
-		if err := holds(ctx, sp, id, f); err != nil {
+		if err := holds(ctx, sp, show, id, f); err != nil {
 			return n, fmt.Errorf("%s was said: %w", text, err)
 		}
 		n++
@@ -153,7 +165,7 @@ func check(ctx context.Context, dir, told string) (n int, err error) {
 }
 
 // whole checks what is in the store, whoever was told of it.
-func whole(ctx context.Context, path string, sp *spool.Spool) error {
+func whole(ctx context.Context, path string, sp *spool.Spool, show shower) error {
 	db, err := sql.Open("sqlite", "file:"+path+"?mode=rw&_pragma=query_only(1)")
 	if err != nil {
 		return err
@@ -174,7 +186,7 @@ func whole(ctx context.Context, path string, sp *spool.Spool) error {
 		if err := sameOctets(ctx, sp, m.ID, m.SHA256); err != nil {
 			return err
 		}
-		full, err := sp.Show(ctx, spool.Target{Item: m.ID})
+		full, err := show(m.ID)
 		if err != nil {
 			return err
 		}
@@ -210,7 +222,7 @@ func sameOctets(ctx context.Context, sp *spool.Spool, id spool.ID, sum string) e
 }
 
 // holds checks one fact.
-func holds(ctx context.Context, sp *spool.Spool, id spool.ID, f fact) error {
+func holds(ctx context.Context, sp *spool.Spool, show shower, id spool.ID, f fact) error {
 	switch {
 	case f.Skipped != "":
 		name, uid, _ := strings.Cut(f.Skipped, " ")
@@ -228,7 +240,7 @@ func holds(ctx context.Context, sp *spool.Spool, id spool.ID, f fact) error {
 		}
 		return err
 	}
-	m, err := sp.Show(ctx, spool.Target{Item: id})
+	m, err := show(id)
 	if err != nil {
 		return err
 	}
