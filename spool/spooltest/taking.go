@@ -173,6 +173,30 @@ var taking = map[string]func(*testing.T, *rig){
 			t.Errorf("a third one is mail %d", id)
 		}
 	},
+	"a large mail that comes slowly keeps no other from being taken": func(t *testing.T, r *rig) {
+		slow, line := io.Pipe()
+		staged := make(chan error, 1)
+		go func() {
+			o, err := r.Stage(r.ctx, slow)
+			if err == nil {
+				err = o.Close()
+			}
+			staged <- err
+		}()
+		_, err := line.Write(large("slow", 8<<20)) // returns when all of it was read
+		r.must(err)
+		for i := range 50 {
+			r.route(r.add(fmt.Sprintf("1/%d", i+1)), "app")
+			r.record("app", spool.Delivered)
+		}
+		select {
+		case err := <-staged:
+			t.Fatalf("the large mail has ended: %v", err)
+		default:
+		}
+		r.must(line.Close())
+		r.must(<-staged)
+	},
 	"a mail that is cut short or too large is not staged": func(t *testing.T, r *rig) {
 		r.restart(func(o *spool.Options) { o.Largest = 1 << 20 })
 		for name, c := range map[string]struct {
