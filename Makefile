@@ -15,7 +15,7 @@ BENCH ?= ^Benchmark(Drain|Push|Idle|Retrieve|Accept)
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.7.0
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: build test check lint vuln deps bench soak faults fuzz
+.PHONY: build test check lint vuln deps bench receivers soak faults fuzz
 
 build:
 	CGO_ENABLED=0 go build -trimpath -o bin/postferry ./cmd/postferry
@@ -46,6 +46,12 @@ deps:
 
 bench: deps
 	go test -run '^$$' -bench '$(BENCH)' -timeout 90m -p 1 ./...
+
+# Receivers that others wrote for the formats of mail services, in a module of its
+# own: Anymail, Action Mailbox, busboy, the vendors' libraries.
+receivers:
+	@.ci/deps receivers
+	cd internal/mailtest/receivers && GOFLAGS=-mod=mod go test -count=1 ./...
 
 # Defects put into a copy of the source, one after the other: the test that each
 # names has to fail.

@@ -39,12 +39,14 @@ func (g *mailgun) Render(d *sinks.Delivery, o Options) (*Body, error) {
 		contentType = multipartForm
 	}
 	f := newForm(d, contentType)
-	f.field("recipient", recipient(d))
+	if to := recipient(d); to != "" || !g.MIME { // Action Mailbox, which asks for mime, takes no empty one
+		f.field("recipient", to)
+	}
 	f.field("sender", returnPath(m))
 	f.field("subject", text(m.Subject))
 	f.field("from", addresses(m.From, false))
 	if g.MIME {
-		mail, err := newMailText(d.Octets)
+		mail, err := newMailText(d.Octets, false)
 		if err != nil {
 			f.Release()
 			return nil, err

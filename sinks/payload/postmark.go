@@ -35,11 +35,15 @@ func (p *postmark) Render(d *sinks.Delivery, o Options) (*Body, error) {
 	}
 	t := appendString(append(*b.text, `{"FromName":`...), oneLine(text(from.Name)))
 	t = appendString(append(t, `,"MessageStream":"inbound","From":`...), from.Email)
-	t = appendPostmarkAddress(append(t, `,"FromFull":`...), from)
+	if strings.Contains(from.Email, "@") {
+		t = appendPostmarkAddress(append(t, `,"FromFull":`...), from)
+	}
 	t = appendPostmarkList(t, "To", m.To)
 	t = appendPostmarkList(t, "Cc", m.CC)
 	t = appendPostmarkList(t, "Bcc", bcc)
-	t = appendString(append(t, `,"OriginalRecipient":`...), to)
+	if to != "" || !p.RawEmail { // Action Mailbox, which asks for RawEmail, takes no empty one
+		t = appendString(append(t, `,"OriginalRecipient":`...), to)
+	}
 	t = appendString(append(t, `,"Subject":`...), text(m.Subject))
 	t = appendString(append(t, `,"MessageID":`...), uuidOf(d.ID))
 	t = appendString(append(t, `,"ReplyTo":`...), addresses(m.ReplyTo, false))
@@ -50,7 +54,7 @@ func (p *postmark) Render(d *sinks.Delivery, o Options) (*Body, error) {
 	t = appendString(append(t, `,"HtmlBody":`...), text(m.HTML))
 	*b.text = appendString(append(t, `,"StrippedTextReply":`...), replyText(m))
 	if p.RawEmail {
-		mail, err := newMailText(d.Octets)
+		mail, err := newMailText(d.Octets, false)
 		if err == nil {
 			*b.text = append(*b.text, `,"RawEmail":`...)
 			err = b.putJSON(mail.write)
@@ -76,13 +80,20 @@ func (p *postmark) Render(d *sinks.Delivery, o Options) (*Body, error) {
 	return b, nil
 }
 
+// appendPostmarkList appends a list as text and in full. What the mail has in the
+// place of an address is in the text alone: receivers rely on an "@" in the other.
 func appendPostmarkList(b []byte, name string, list []parser.Address) []byte {
 	b = appendString(append(b, `,"`+name+`":`...), addresses(list, true))
 	b = append(b, `,"`+name+`Full":[`...)
-	for i, a := range list {
-		if i > 0 {
+	first := true
+	for _, a := range list {
+		if !strings.Contains(a.Email, "@") {
+			continue
+		}
+		if !first {
 			b = append(b, ',')
 		}
+		first = false
 		b = appendPostmarkAddress(b, a)
 	}
 	return append(b, ']')

@@ -50,7 +50,7 @@ func (g *sendGrid) Render(d *sinks.Delivery, o Options) (*Body, error) {
 // content adds the mail, whole or in parts.
 func (g *sendGrid) content(f *form, d *sinks.Delivery, o Options, decoded func(name, value string)) error {
 	if g.Raw {
-		mail, err := newMailText(d.Octets)
+		mail, err := newMailText(d.Octets, true) // SendGrid's own library knows no CRLF
 		if err != nil {
 			return err
 		}
@@ -113,10 +113,7 @@ func sendGridFiles(f *form, d *sinks.Delivery, o Options) {
 }
 
 func appendSendGridEnvelope(b []byte, to, from string) []byte {
-	b = append(b, `{"to":[`...)
-	if to != "" {
-		b = appendString(b, to)
-	}
+	b = appendString(append(b, `{"to":[`...), to) // one element, which receivers rely on
 	b = appendString(append(b, `],"from":`...), from)
 	return append(b, '}')
 }

@@ -28,7 +28,7 @@ func TestPostmarkFieldByField(t *testing.T) {
 func TestPostmarkOfABareMailIsEmptyStrings(t *testing.T) {
 	d := sinktest.Delivery(t, 1, "")
 	got, _ := body(t, d, &postmark{}, Options{})
-	want := compact(t, `{"FromName":"","MessageStream":"inbound","From":"","FromFull":{"Email":"","Name":"","MailboxHash":""},
+	want := compact(t, `{"FromName":"","MessageStream":"inbound","From":"",
 		"To":"","ToFull":[],"Cc":"","CcFull":[],"Bcc":"","BccFull":[],"OriginalRecipient":"","Subject":"",
 		"MessageID":"`+uuidOf(d.ID)+`","ReplyTo":"","MailboxHash":"","Date":"","TextBody":"","HtmlBody":"","StrippedTextReply":"",
 		"Tag":"","Headers":[],"Attachments":[]}`)
@@ -47,6 +47,22 @@ func TestPostmarkShowsAHiddenRecipientAsBcc(t *testing.T) {
 		t.Fatal(err)
 	}
 	if p.Bcc != "hidden+7@example.com" || p.OriginalRecipient != p.Bcc || p.MailboxHash != "7" || len(p.BccFull) != 1 || p.BccFull[0].MailboxHash != "7" {
+		t.Errorf("%+v", p)
+	}
+}
+
+// Receivers that read an address in FromFull or ToFull fail where there is none.
+func TestPostmarkNamesOnlyAddressesInFull(t *testing.T) {
+	text, _ := body(t, sinktest.Delivery(t, 1, "From: nobody\r\nTo: someone else, a@example.com\r\n\r\n"), &postmark{}, Options{})
+	var p struct {
+		From, To string
+		FromFull *struct{}
+		ToFull   []struct{ Email string }
+	}
+	if err := json.Unmarshal([]byte(text), &p); err != nil {
+		t.Fatal(err)
+	}
+	if p.From != "nobody" || p.To != "someone else, a@example.com" || p.FromFull != nil || len(p.ToFull) != 1 || p.ToFull[0].Email != "a@example.com" {
 		t.Errorf("%+v", p)
 	}
 }
@@ -138,6 +154,17 @@ func TestMailgunAsMIMEHasTheMailAndNoParts(t *testing.T) {
 	}
 }
 
+// Action Mailbox answers 422 to a recipient that is there and empty.
+func TestWithTheMailARecipientThatIsNotKnownIsLeftOut(t *testing.T) {
+	d := sinktest.Delivery(t, 1, "Subject: s\r\n\r\nt")
+	if text, _ := body(t, d, &mailgun{MIME: true}, Options{}); strings.Contains(text, "recipient") {
+		t.Error(text)
+	}
+	if text, _ := body(t, d, &postmark{RawEmail: true}, Options{}); strings.Contains(text, "OriginalRecipient") {
+		t.Error(text)
+	}
+}
+
 // What a check found is never the sender's to say.
 func TestMailgunsChecksAreNotTakenFromTheMail(t *testing.T) {
 	d := sinktest.Delivery(t, 1, "X-Mailgun-Spf: Pass\r\nx-mailgun-sflag: No\r\nX-Envelope-From: <ceo@example.com>\r\nSubject: s\r\n\r\nt")
@@ -164,7 +191,7 @@ func TestSendGridNamesOnlyWhatIsThere(t *testing.T) {
 		t.Error(got)
 	}
 	for name, want := range map[string]string{
-		"charsets": `{"to":"UTF-8","from":"UTF-8","subject":"UTF-8"}`, "envelope": `{"to":[],"from":""}`, "attachments": "0", "dkim": "none", "headers": "Subject: s\n",
+		"charsets": `{"to":"UTF-8","from":"UTF-8","subject":"UTF-8"}`, "envelope": `{"to":[""],"from":""}`, "attachments": "0", "dkim": "none", "headers": "Subject: s\n",
 	} {
 		if got := value(t, b, name); got != want {
 			t.Errorf("%s is %q, not %q", name, got, want)
@@ -186,7 +213,7 @@ func TestSendGridRawHasTheMailAndNoParts(t *testing.T) {
 		t.Error(got)
 	}
 	raw, _ := body(t, letter(t), &raw{}, Options{})
-	if value(t, b, "email") != raw {
+	if value(t, b, "email") != strings.ReplaceAll(raw, "\r\n", "\n") {
 		t.Error("the mail is another one")
 	}
 }

@@ -21,6 +21,7 @@ import (
 type mailText struct {
 	octets mailOctets
 	parts  []bool // of the body parts, in order: whether it must be encoded; nil if the mail is UTF-8
+	lf     bool
 }
 
 // mailOctets are those of a mail, as sinks.Delivery has them.
@@ -29,21 +30,23 @@ type mailOctets interface {
 	Size() int64
 }
 
-func newMailText(o mailOctets) (*mailText, error) {
-	m := &mailText{octets: o}
+// newMailText looks at the mail. With lf its lines end with LF, as those of a mail
+// do in files; then a part in binary is encoded as well, whose CRs are its own.
+func newMailText(o mailOctets, lf bool) (*mailText, error) {
+	m := &mailText{octets: o, lf: lf}
 	valid, err := isUTF8(o.Reader())
 	if err != nil {
 		return nil, fmt.Errorf("reading the mail from the store: %w", err)
 	}
-	if valid {
+	if valid && !lf {
 		return m, nil
 	}
 	m.parts = []bool{}
-	s := mimeScan{in: bufio.NewReaderSize(o.Reader(), maxMIMELine), part: func(n int, line []byte) {
+	s := mimeScan{in: bufio.NewReaderSize(o.Reader(), maxMIMELine), part: func(n int, e entity, line []byte) {
 		for len(m.parts) <= n {
 			m.parts = append(m.parts, false)
 		}
-		m.parts[n] = m.parts[n] || !utf8.Valid(line)
+		m.parts[n] = m.parts[n] || lf && e.binary || !utf8.Valid(line)
 	}}
 	if err := s.run(); err != nil {
 		return nil, fmt.Errorf("reading the mail from the store: %w", err)
@@ -65,12 +68,19 @@ func (m *mailText) write(w io.Writer) error {
 		_, err := io.Copy(w, m.octets.Reader())
 		return err
 	}
+	lines := &lfWriter{w: w}
+	if m.lf {
+		w = lines
+	}
 	out := bufio.NewWriterSize(w, 32<<10)
 	s := mimeScan{in: bufio.NewReaderSize(m.octets.Reader(), maxMIMELine), out: out, encode: m.parts}
 	if err := s.run(); err != nil {
 		return err
 	}
-	return out.Flush()
+	if err := out.Flush(); err != nil {
+		return err
+	}
+	return lines.Close()
 }
 
 // isUTF8 tells whether all that r gives is UTF-8.
@@ -122,7 +132,7 @@ const (
 type mimeScan struct {
 	in     *bufio.Reader
 	out    *bufio.Writer
-	part   func(n int, line []byte)
+	part   func(n int, e entity, line []byte)
 	encode []bool
 
 	boundaries []string // open, outermost first
@@ -134,6 +144,7 @@ type entity struct {
 	boundary string // of a multipart
 	message  bool   // another header follows
 	identity bool   // no transfer encoding
+	binary   bool   // it may have more than lines of text
 	base64   bool
 }
 
@@ -203,10 +214,12 @@ func (s *mimeScan) body(e entity) (more bool, err error) {
 
 // lines goes over the lines of body part n, or of what stands around parts, up to
 // a boundary that begins a part. Line ends stay as they are, encoded or not, so
-// that what is read of the part are the same octets.
+// that what is read of the part are the same octets; those of a part in binary are
+// encoded with it, but for the last, which belongs to the boundary.
 func (s *mimeScan) lines(e entity, n int) (more bool, err error) {
 	encode := e.identity && n >= 0 && n < len(s.encode) && s.encode[n] && s.out != nil
 	var qp *quotedprintable.Writer // of the line being written
+	var end []byte                 // of the last line in binary
 	for begin := true; ; {
 		line, err := s.in.ReadSlice('\n')
 		whole := !errors.Is(err, bufio.ErrBufferFull)
@@ -214,18 +227,16 @@ func (s *mimeScan) lines(e entity, n int) (more bool, err error) {
 			return false, err
 		}
 		if begin && len(s.boundaries) > 0 {
-			opens, closes := s.atBoundary(line)
-			if opens || closes {
-				s.emit(headerText(line))
-			}
-			switch {
-			case opens:
-				return err != io.EOF, nil
-			case closes:
-				e, n, encode = entity{}, -1, false
-				if err == io.EOF {
-					return false, nil
+			if opens, closes := s.atBoundary(line); opens || closes {
+				if err := s.finish(&qp); err != nil {
+					return false, err
 				}
+				s.emit(end)
+				s.emit(headerText(line))
+				if opens || err == io.EOF {
+					return opens && err != io.EOF, nil
+				}
+				e, n, encode, end = entity{}, -1, false, nil
 				continue
 			}
 		}
@@ -234,29 +245,49 @@ func (s *mimeScan) lines(e entity, n int) (more bool, err error) {
 			content = bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))
 		}
 		if s.part != nil && e.identity && n >= 0 {
-			s.part(n, content)
+			s.part(n, e, content)
 		}
-		if !encode {
+		switch {
+		case !encode:
 			s.emit(bodyText(content, e))
-		} else if err := s.encoded(&qp, content, whole); err != nil {
-			return false, err
+			s.emit(line[len(content):])
+		case e.binary:
+			s.encoded(&qp, end)
+			s.encoded(&qp, content)
+			end = append(end[:0], line[len(content):]...)
+		default:
+			s.encoded(&qp, content)
+			if whole {
+				if err := s.finish(&qp); err != nil {
+					return false, err
+				}
+			}
+			s.emit(line[len(content):])
 		}
-		s.emit(line[len(content):])
 		if err == io.EOF {
-			return false, nil
+			s.encoded(&qp, end)
+			return false, s.finish(&qp)
 		}
 		begin = whole
 	}
 }
 
-// encoded writes a line, or a part of one, in quoted-printable.
-func (s *mimeScan) encoded(qp **quotedprintable.Writer, content []byte, whole bool) error {
+// encoded writes a part of a line in quoted-printable; its error comes from finish.
+func (s *mimeScan) encoded(qp **quotedprintable.Writer, content []byte) {
+	if len(content) == 0 {
+		return
+	}
 	if *qp == nil {
 		*qp = quotedprintable.NewWriter(s.out)
 		(*qp).Binary = true
 	}
-	if _, err := (*qp).Write(content); err != nil || !whole {
-		return err
+	(*qp).Write(content)
+}
+
+// finish ends what encoded wrote.
+func (s *mimeScan) finish(qp **quotedprintable.Writer) error {
+	if *qp == nil {
+		return nil
 	}
 	err := (*qp).Close()
 	*qp = nil
@@ -294,7 +325,9 @@ func readEntity(lines [][]byte) entity {
 	e := entity{identity: true}
 	if v := fieldOf(lines, "content-transfer-encoding"); v != "" {
 		switch strings.ToLower(strings.Trim(v, " \t\"';,.")) {
-		case "7bit", "8bit", "binary":
+		case "7bit", "8bit":
+		case "binary":
+			e.binary = true
 		case "base64":
 			e.identity, e.base64 = false, true
 		default:
@@ -386,4 +419,37 @@ func bodyText(line []byte, e entity) []byte {
 		return bytes.ToValidUTF8(line, nil) // RFC 2045, section 6.8: to be ignored
 	}
 	return bytes.ToValidUTF8(line, []byte("?"))
+}
+
+// lfWriter writes LF for CRLF.
+type lfWriter struct {
+	w   io.Writer
+	cr  bool // the last octet was a CR, and is not written yet
+	buf []byte
+}
+
+func (l *lfWriter) Write(p []byte) (int, error) {
+	b := l.buf[:0]
+	for _, c := range p {
+		if l.cr && c != '\n' {
+			b = append(b, '\r')
+		}
+		if l.cr = c == '\r'; !l.cr {
+			b = append(b, c)
+		}
+	}
+	l.buf = b
+	if _, err := l.w.Write(b); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+func (l *lfWriter) Close() error {
+	if !l.cr {
+		return nil
+	}
+	l.cr = false
+	_, err := l.w.Write([]byte{'\r'})
+	return err
 }

@@ -18,7 +18,7 @@ import (
 // mailAsText is the mail as mailText writes it; writing twice gives the same.
 func mailAsText(t testing.TB, raw string) string {
 	t.Helper()
-	m, err := newMailText(spool.NewOctets([]byte(raw)))
+	m, err := newMailText(spool.NewOctets([]byte(raw)), false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,6 +145,37 @@ func TestUTF8IsToldHoweverItIsRead(t *testing.T) {
 	}
 	if _, err := isUTF8(iotest.ErrReader(os.ErrClosed)); err == nil {
 		t.Error("a source that fails gives no error")
+	}
+}
+
+// With LF at the ends of lines a mail means the same as well, binary parts included.
+func TestAMailWithLFMeansTheSame(t *testing.T) {
+	withLF := func(raw string) string {
+		m, err := newMailText(spool.NewOctets([]byte(raw)), true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b bytes.Buffer
+		if err := m.write(&b); err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	for raw, want := range map[string]string{
+		"Subject: s\r\n\r\na\rb\r\r\nc\nd\r": "Subject: s\n\na\rb\r\nc\nd\r",
+		"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Transfer-Encoding: binary\r\n\r\na\r\nb\r\n\r\n--b--\r\n": "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Transfer-Encoding: quoted-printable\n\na=0D=0Ab=0D=0A\n--b--\n",
+	} {
+		if got := withLF(raw); got != want {
+			t.Errorf("%q is\n%q, not\n%q", raw, got, want)
+		}
+	}
+	binary := "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: application/x\r\nContent-Transfer-Encoding: binary\r\nContent-Disposition: attachment\r\n\r\n" +
+		strings.Repeat("\x00\r\n\xff\n\r-- ", 20_000) + "\r\n--b--\r\n"
+	for i, raw := range []string{sinktest.Mail, binary} {
+		a, b := parsed(t, raw), parsed(t, withLF(raw))
+		if text(a.Text) != text(b.Text) || len(b.Attachments) != 1 || a.Attachments[0].SHA256 != b.Attachments[0].SHA256 {
+			t.Errorf("mail %d reads %q, %+v", i, text(b.Text), b.Attachments)
+		}
 	}
 }
 
