@@ -33,7 +33,9 @@ func (a *Attachment) WriteBase64(w io.Writer) error {
 		return copyLetters(w, io.NewSectionReader(a.part.r, a.part.off, a.part.n))
 	}
 	enc := base64.NewEncoder(base64.StdEncoding, w)
-	if _, err := io.Copy(enc, struct{ io.Reader }{a.part.decode()}); err != nil {
+	lent := letterBuffers.Get().(*[]byte)
+	defer letterBuffers.Put(lent)
+	if _, err := io.CopyBuffer(struct{ io.Writer }{enc}, struct{ io.Reader }{a.part.decode()}, *lent); err != nil {
 		return err
 	}
 	return enc.Close()

@@ -2,6 +2,7 @@ package payload
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -54,10 +55,10 @@ func plainPrefix(s string) int {
 		quote := w ^ ones*'"'
 		slash := w ^ ones*'\\'
 		// A high bit is set below for each octet that is ≥ 0x80, < 0x20, " or \
-		// (and perhaps for one above such an octet, which the loop below settles).
+		// (and perhaps for one above such an octet, never for the first below it).
 		odd := w | (w - ones*0x20) | (quote - ones) | (slash - ones)
-		if odd&highs != 0 {
-			break
+		if odd &= highs; odd != 0 {
+			return i + bits.TrailingZeros64(odd)/8
 		}
 	}
 	for i < len(s) && plain[s[i]] {
