@@ -12,6 +12,7 @@ import (
 	"github.com/postferry/postferry/sinks"
 	"github.com/postferry/postferry/sinks/file"
 	"github.com/postferry/postferry/sinks/payload"
+	"github.com/postferry/postferry/sinks/s3"
 	"github.com/postferry/postferry/sinks/webhook"
 )
 
@@ -25,6 +26,7 @@ var mailboxKinds = []mailboxKind{
 var sinkKinds = []sinkKind{
 	{"webhook", webhook.Options{}, sinkOf(makeWebhook)},
 	{"file", file.Options{}, sinkOf(file.New)},
+	{"s3", s3.Options{}, sinkOf(makeS3)},
 }
 
 // mailboxKind is one protocol: its name in events, which with an s behind it is
@@ -144,6 +146,14 @@ func sinkOf[O any](make func(name string, o O, r payload.Renderer, e sinks.Env) 
 
 func makeWebhook(name string, o webhook.Options, r payload.Renderer, e sinks.Env) (sinks.Sink, error) {
 	s, err := webhook.New(name, o, r, e)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func makeS3(name string, o s3.Options, r payload.Renderer, e sinks.Env) (sinks.Sink, error) {
+	s, err := s3.New(name, o, r, e)
 	if err != nil {
 		return nil, err
 	}

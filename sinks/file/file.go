@@ -2,8 +2,8 @@
 //
 // With path it appends one line of JSON for each mail (JSONL); "-" is standard
 // output. With dir it makes one file for each mail, or for each attachment,
-// under a name made from the delivery's id, so that a delivery that is repeated
-// writes the same file again.
+// under a name made from the delivery's id, or as key says, so that a delivery
+// that is repeated writes the same file again.
 //
 // A delivery is acknowledged when its octets are on disk: appended lines are
 // synced in groups, files are written under a temporary name, synced and
@@ -27,6 +27,9 @@ type Options struct {
 	Path string `config:"path,path" doc:"File to which one line of JSON is appended for each mail; - is standard output."`
 	Dir  string `config:"dir,path" doc:"Directory for one file each; made if it is missing."`
 	Each string `config:"each" enum:"message,attachment" doc:"With dir: what a file holds, a message unless set."`
+	Key  string `config:"key,raw" doc:"With dir: the path of the file in it, with holes: {{ attachment.sha256 }}-{{ attachment.safeName }} (docs/attachments.md). The delivery's id unless set."`
+
+	Sidecar bool `config:"sidecar" doc:"With each: attachment, beside each file the event without contents, under its name and .json."`
 }
 
 // Validate refuses options that contradict one another.
@@ -40,6 +43,14 @@ func (o Options) Validate() error {
 		return errors.New("each needs dir")
 	case o.Each != "" && o.Each != "message" && o.Each != "attachment":
 		return fmt.Errorf("each %q is not message or attachment", o.Each)
+	case o.Key != "" && o.Dir == "":
+		return errors.New("key needs dir")
+	case o.Sidecar && o.Each != "attachment":
+		return errors.New("sidecar needs each: attachment")
+	}
+	if o.Key != "" {
+		_, err := payload.CompileKey(o.Key)
+		return err
 	}
 	return nil
 }
@@ -54,10 +65,8 @@ func New(_ string, o Options, r payload.Renderer, e sinks.Env) (sinks.Sink, erro
 		return nil, errors.New("this format has a part of each event in header fields, which a file does not have: use mode: structured")
 	}
 	switch {
-	case o.Dir != "" && e.Inert:
-		return &dir{render: r, path: o.Dir, attachments: o.Each == "attachment"}, nil
 	case o.Dir != "":
-		return newDir(o.Dir, o.Each == "attachment", r)
+		return o.dir(r, e.Inert)
 	}
 	if !r.IsJSON() {
 		return nil, fmt.Errorf("path holds lines of JSON, which this format is not (%s): use dir", r.ContentType())

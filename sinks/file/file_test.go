@@ -216,7 +216,7 @@ func TestAFileHasItsNameAfterItsSync(t *testing.T) {
 	path := t.TempDir()
 	s := makeSink(t, Options{Dir: path}).(*dir)
 	synced := 0
-	s.fsync = func(f *os.File) error {
+	s.store.Sync = func(f *os.File) error {
 		synced++
 		if names := namesIn(t, path); len(names) != 1 || !strings.HasSuffix(names[0], ".tmp") {
 			t.Errorf("before the sync there are %q", names)

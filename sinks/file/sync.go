@@ -1,6 +1,7 @@
 package file
 
 import (
+	"errors"
 	"os"
 	"sync"
 )
@@ -74,4 +75,13 @@ func (s *syncer) broken() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.err != nil
+}
+
+// syncDir makes the names in a directory durable.
+func syncDir(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
