@@ -60,6 +60,21 @@ type Header interface {
 	Heads(ctx context.Context, refs []Ref, give func(r Ref, head []byte)) error
 }
 
+// Concluder is a session that need not list again what has not changed.
+type Concluder interface {
+	// Conclude says that of the last listing of box nothing is left to take: until
+	// something changes there, List in a later session may say no more than that the
+	// box is Unchanged, but for an hour at most.
+	Conclude(box string)
+}
+
+// Bounded is a session whose server allows only so much in one.
+type Bounded interface {
+	// Most is how many mails to take in this session at the most, and as many to
+	// settle; what is left is for another one. 0 is no bound.
+	Most() int
+}
+
 // Watcher is a session that can wait for news (IMAP IDLE).
 type Watcher interface {
 	// Wait returns nil when the server says that box changed, or after the longest
@@ -77,6 +92,9 @@ type Listing struct {
 	Refs     []Ref
 	Complete bool
 	Cursor   Cursor
+	// Unchanged: the box is as it was when its listing was concluded. There are no
+	// Refs, and nothing is to be concluded from that.
+	Unchanged bool
 }
 
 // Ref names one mail of a box. Message numbers never leave package pop3.

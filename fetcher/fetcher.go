@@ -87,9 +87,21 @@ func (f *Fetcher) each(do func(*Mailbox)) {
 	wg.Wait()
 }
 
-// poll is one whole visit: take what is new, settle what is due.
+// poll is one whole visit: take what is new, settle what is due. Where the server
+// allows only so many mails in one session it takes several, until it has had as many
+// mails as were fresh at first.
 func (f *Fetcher) poll(ctx context.Context, m *Mailbox) Report {
-	return f.run(ctx, f.newPoll(m))
+	all := f.run(ctx, f.newPoll(m))
+	fresh := all.Fresh
+	for r := all; r.Err == nil && r.More && r.Taken > 0 && all.Taken < fresh; {
+		r = f.run(ctx, f.newPoll(m))
+		all.Listed, all.Fresh, all.Failed, all.Unsettled = r.Listed, r.Fresh, r.Failed, r.Unsettled
+		all.Taken += r.Taken
+		all.Excluded += r.Excluded
+		all.Settled += r.Settled
+		all.More, all.Err = r.More, r.Err
+	}
+	return all
 }
 
 func (f *Fetcher) newPoll(m *Mailbox) *poll {

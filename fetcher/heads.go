@@ -55,23 +55,26 @@ func (p *poll) recognise(ctx context.Context, key spool.BoxKey, unknown []string
 }
 
 // learn reads the heads of some mails that were skipped, so that they are
-// recognised should their box be renumbered.
-func (p *poll) learn(ctx context.Context, key spool.BoxKey) error {
+// recognised should their box be renumbered; more says that there may be others.
+func (p *poll) learn(ctx context.Context, key spool.BoxKey) (more bool, err error) {
 	h, ok := p.s.(Header)
-	if !ok || p.notes.headless(p.m) || len(p.taken) >= chunk {
-		return nil
+	switch {
+	case !ok || p.notes.headless(p.m):
+		return false, nil
+	case len(p.taken) >= chunk:
+		return true, nil
 	}
 	uids, err := p.sp.Headless(ctx, key, learnedEach)
 	if err != nil || len(uids) == 0 {
-		return err
+		return false, err
 	}
 	heads, err := readHeads(ctx, h, key.Box, uids)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if len(heads) == 0 {
 		p.notes.giveNoHeads(p.m)
-		return nil
+		return false, nil
 	}
 	given := make(map[string]bool, len(heads))
 	for _, head := range heads {
@@ -82,7 +85,7 @@ func (p *poll) learn(ctx context.Context, key spool.BoxKey) error {
 			heads = append(heads, spool.Head{UID: uid, Sum: spool.NoHead})
 		}
 	}
-	return p.sp.Learn(ctx, key, heads)
+	return len(uids) == learnedEach, p.sp.Learn(ctx, key, heads)
 }
 
 func readHeads(ctx context.Context, h Header, box string, uids []string) ([]spool.Head, error) {

@@ -67,6 +67,7 @@ type Report struct {
 	Failed     int  // could not be had; tried again by the next poll
 	Settled    int  // settlements the server confirmed
 	Unsettled  int  // settlements the server declined; tried again by the next poll
+	More       bool // the server allowed no more mails in this session
 	Lost       bool // Err ended a session that was waiting
 	Err        error
 }

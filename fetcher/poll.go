@@ -124,6 +124,9 @@ func (p *poll) takeBox(ctx context.Context, box string) error {
 	if err != nil {
 		return err
 	}
+	if listing.Unchanged {
+		return nil
+	}
 	p.report.Listed += len(listing.Refs)
 	if err := p.bind(ctx, key); err != nil {
 		return err
@@ -132,7 +135,9 @@ func (p *poll) takeBox(ctx context.Context, box string) error {
 	if err != nil {
 		return err
 	}
+	failed, whole := p.report.Failed, len(fresh)
 	fresh = p.limited(fresh)
+	left := len(fresh) < whole
 	for n := 0; n < len(fresh); n += chunk {
 		if n%described == 0 && len(fresh)-n > chunk {
 			if err := p.describe(ctx, fresh[n:min(n+described, len(fresh))]); err != nil {
@@ -152,7 +157,14 @@ func (p *poll) takeBox(ctx context.Context, box string) error {
 			return err
 		}
 	}
-	return p.learn(ctx, key)
+	more, err := p.learn(ctx, key)
+	if err != nil {
+		return err
+	}
+	if c, ok := p.s.(Concluder); ok && !left && !more && p.report.Failed == failed {
+		c.Conclude(box)
+	}
+	return nil
 }
 
 // bind tells the spool whose box it is, once in the life of the process.
@@ -179,6 +191,10 @@ func (p *poll) limited(refs []Ref) []Ref {
 	})
 	if p.m.Limit > 0 {
 		refs = refs[:min(len(refs), max(0, p.m.Limit-len(p.taken)))]
+	}
+	if b, ok := p.s.(Bounded); ok && b.Most() > 0 && len(refs) > b.Most() {
+		refs = refs[:b.Most()]
+		p.report.More = true
 	}
 	return refs
 }
@@ -406,7 +422,11 @@ func (p *poll) settle(ctx context.Context) error {
 // due are the settlements not yet tried in this visit.
 func (p *poll) due(ctx context.Context) ([]spool.Settlement, error) {
 	due, err := p.sp.Settlements(ctx, p.m.Name)
-	return slices.DeleteFunc(due, func(d spool.Settlement) bool { return p.refused[d.ID] }), err
+	due = slices.DeleteFunc(due, func(d spool.Settlement) bool { return p.refused[d.ID] })
+	if b, ok := p.s.(Bounded); ok && b.Most() > 0 {
+		due = due[:min(len(due), b.Most())]
+	}
+	return due, err
 }
 
 // confirmed are the settlements that err says nothing against; the others were

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 
@@ -44,7 +43,7 @@ func connError(ctx context.Context, op string, err error) error {
 		e.Cause = fetcher.Protocol
 		e.Hint = "check that server names a POP3 server; if it does, its operator must be asked"
 	}
-	if errors.Is(err, io.ErrUnexpectedEOF) && ctx.Err() == nil {
+	if hungUp(err) && ctx.Err() == nil {
 		e.Err = fmt.Errorf("the server closed the connection: %w", err)
 	}
 	return e

@@ -14,11 +14,19 @@ import (
 const listing = "listing the mailbox"
 
 // List implements fetcher.Session. A maildrop is one box, so box is not looked
-// at, and it is always listed as a whole.
+// at, and it is listed as a whole, unless STAT says what it said when the last
+// listing was concluded.
 func (x *session) List(ctx context.Context, box string, c fetcher.Cursor) (fetcher.Listing, error) {
+	if err := x.stat(ctx); err != nil {
+		return fetcher.Listing{}, err
+	}
+	if x.src.memory.unchanged(x) {
+		return fetcher.Listing{Unchanged: true}, nil
+	}
 	if err := x.read(ctx, c == byHeaders); err != nil {
 		return fetcher.Listing{}, err
 	}
+	x.src.memory.listed(x)
 	refs := make([]fetcher.Ref, 0, len(x.order))
 	for _, uid := range x.order {
 		refs = append(refs, fetcher.Ref{Box: box, UID: uid, Size: x.sizes[uid]})
@@ -45,10 +53,12 @@ func (x *session) known(ctx context.Context, headers bool) error {
 // set, it goes on to the headers.
 func (x *session) read(ctx context.Context, headers bool) error {
 	failpoint.Hit("pop3.list.before")
-	count, err := x.stat(ctx)
-	if err != nil {
+	if err := x.stat(ctx); err != nil {
 		return err
 	}
+	x.src.memory.forget()
+	count := x.count
+	var err error
 	var scan []pop3.MessageID
 	var uidl []unique
 	if count > 0 {
@@ -67,9 +77,12 @@ func (x *session) read(ctx context.Context, headers bool) error {
 	x.order, x.numbers, x.sizes = make([]string, 0, count), make(map[string]int, count), make(map[string]int64, count)
 	shared := x.nameUnique(mails)
 	if x.headers = headers || shared; x.headers {
-		return x.nameByHeaders(ctx, mails, shared)
+		err = x.nameByHeaders(ctx, mails, shared)
 	}
-	return nil
+	if err == nil {
+		x.renamed = x.src.memory.renamed(x) || x.renamed
+	}
+	return err
 }
 
 // mail is one line of the listing.
@@ -101,20 +114,25 @@ func (x *session) nameUnique(mails []mail) (shared bool) {
 // name has a UID lead to a mail.
 func (x *session) name(uid string, m mail) { x.numbers[uid], x.sizes[uid] = m.num, m.size }
 
-func (x *session) stat(ctx context.Context) (count int, err error) {
+// stat asks how much there is, once: nothing comes into a maildrop that is locked.
+func (x *session) stat(ctx context.Context) error {
+	if x.counted {
+		return nil
+	}
 	const op = "counting the mails"
-	err = x.do(ctx, op, func() (err error) {
+	err := x.do(ctx, op, func() (err error) {
 		x.g.expect(nil, 0)
-		count, x.octets, err = x.client.Stat()
+		x.count, x.octets, err = x.client.Stat()
 		if err != nil && x.g.err == nil && x.g.refused == nil {
 			err = violatef("the reply to STAT is malformed: %s", printable(err.Error()))
 		}
 		return err
 	})
-	if err == nil && (count < 0 || count > maxMails) {
-		err = x.fail(ctx, op, violatef("STAT counts %d mails; at most %d can be handled", count, maxMails))
+	if err == nil && (x.count < 0 || x.count > maxMails) {
+		err = x.fail(ctx, op, violatef("STAT counts %d mails; at most %d can be handled", x.count, maxMails))
 	}
-	return count, err
+	x.counted = err == nil
+	return err
 }
 
 // scan is the reply to LIST. The library ends it without a word at a line it does

@@ -34,6 +34,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/postferry/postferry/internal/clock"
 	"github.com/postferry/postferry/internal/dial"
 	"github.com/postferry/postferry/internal/sasl"
 	"github.com/postferry/postferry/internal/secret"
@@ -72,9 +73,10 @@ type Options struct {
 
 	ConnectTimeout time.Duration // DNS, TCP and TLS; 0 is dial.DefaultConnectTimeout
 	Silence        time.Duration // longest wait for an octet that is owed; 0 is DefaultSilence
-	Command        time.Duration // longest command other than RETR; 0 is DefaultCommand
+	Command        time.Duration // longest command, RETR a second longer for each KiB; 0 is DefaultCommand
 
 	Logger *slog.Logger // nil: nothing is logged
+	Clock  clock.Clock  // for what is believed for a while only; nil is clock.System
 }
 
 // New checks the options and makes a Source. It does not connect.
@@ -121,5 +123,8 @@ func (o *Options) defaults() {
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	if o.Clock == nil {
+		o.Clock = clock.System{}
 	}
 }

@@ -8,12 +8,18 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/postferry/postferry/fetcher"
 	"github.com/postferry/postferry/internal/failpoint"
 )
 
-const retrieving = "retrieving"
+const (
+	retrieving = "retrieving"
+	// slowest is how many octets a mail has to come by in a second, once it has taken
+	// as long as any command may.
+	slowest = 1 << 10
+)
 
 // Retrieve implements fetcher.Session. Where the server pipelines, the RETR
 // commands of a window are sent ahead; otherwise each waits for the mail before
@@ -79,6 +85,8 @@ func skipped(ref fetcher.Ref, err error, hint string) error {
 
 // one reads the reply to one RETR.
 func (x *session) one(ctx context.Context, w *window, ref fetcher.Ref, take func(fetcher.Ref, io.Reader) error) error {
+	x.g.SetDeadline(time.Now().Add(x.src.o.Command + time.Duration(ref.Size/slowest)*time.Second))
+	defer x.g.SetDeadline(time.Time{})
 	err := x.g.reply()
 	if refused, ok := errors.AsType[*refusal](err); ok && ctx.Err() == nil {
 		e := messageError(retrieving, ref.UID, refused)
@@ -101,6 +109,7 @@ func (x *session) one(ctx context.Context, w *window, ref fetcher.Ref, take func
 		x.src.endless.Store(ref.UID, true)
 	case b.err != nil && b.err != io.EOF:
 	case taken == nil:
+		x.moved++
 		failpoint.Hit("pop3.body.end")
 		return nil
 	default:

@@ -23,17 +23,27 @@ type session struct {
 	offers     offers
 	pipelining bool
 
-	numbers   map[string]int   // message numbers by UID, from the listing
-	sizes     map[string]int64 // as LIST says
-	order     []string         // UIDs as the server lists them
-	headers   bool             // UIDs are made of headers
-	octets    int              // as STAT says
-	retrieved bool             // anything was asked for by RETR
-	broken    bool             // nothing more can be asked
-	once      sync.Once
+	numbers map[string]int   // message numbers by UID, from the listing
+	sizes   map[string]int64 // as LIST says
+	order   []string         // UIDs as the server lists them
+	headers bool             // UIDs are made of headers
+	count   int              // mails there are, as STAT says
+	octets  int              // and their size
+	counted bool             // STAT was answered
+	renamed bool             // all mails have other UIDs than before
+	moved   int              // mails retrieved or marked so far
+
+	marked, markedOctets int  // by DELE, and their size
+	retrieved            bool // anything was asked for by RETR
+	broken               bool // nothing more can be asked
+	once                 sync.Once
 }
 
-var _ fetcher.Session = (*session)(nil)
+var (
+	_ fetcher.Session   = (*session)(nil)
+	_ fetcher.Concluder = (*session)(nil)
+	_ fetcher.Bounded   = (*session)(nil)
+)
 
 var errFinished = errors.New("the session is finished")
 
@@ -68,6 +78,9 @@ func (x *session) do(ctx context.Context, op string, command func() error) error
 
 // fail finishes the session.
 func (x *session) fail(ctx context.Context, op string, err error) error {
+	if !x.broken && ctx.Err() == nil && hungUp(err) {
+		x.src.memory.cut(x)
+	}
 	x.broken = true
 	x.g.Close()
 	return connError(ctx, op, err)
@@ -82,6 +95,9 @@ func (x *session) Close() error {
 			x.g.SetDeadline(time.Now().Add(goodbye))
 			x.g.expect(nil, 0)
 			x.client.Quit() // a courtesy that unlocks the maildrop sooner
+		}
+		if !x.broken {
+			x.src.memory.ended(x)
 		}
 		x.broken = true
 		x.g.Close()

@@ -15,10 +15,11 @@ import (
 
 // Settle implements fetcher.Session: DELE for each mail that is due and still
 // there, then QUIT, whose reply alone says that they are deleted (RFC 1939
-// section 6). A DELE that is refused does not hold up the others; it is reported
-// after QUIT. Where the refusal says that the server cannot go on, what was marked
-// is unmarked (RSET), so that nothing is deleted that is not known to be. POP3 knows deletion only, so every other action is reported as one
-// that cannot be done.
+// section 6). A mail that is not listed has gone already, unless all mails have other
+// unique-ids than before. A DELE that is refused does not hold up the others; it is
+// reported after QUIT. Where the refusal says that the server cannot go on, what was
+// marked is unmarked (RSET), so that nothing is deleted that is not known to be. POP3
+// knows deletion only, so every other action is reported as one that cannot be done.
 func (x *session) Settle(ctx context.Context, due []spool.Settlement) error {
 	headers := slices.ContainsFunc(due, func(d spool.Settlement) bool { return strings.HasPrefix(d.UID, headerMark) })
 	if err := x.known(ctx, headers); err != nil {
@@ -36,11 +37,19 @@ func (x *session) Settle(ctx context.Context, due []spool.Settlement) error {
 			failed = append(failed, unsupported(d))
 			continue
 		}
-		// One that is not there has gone already, which is what was wanted.
-		if _, there := x.numbers[d.UID]; there && !done[d.UID] {
+		_, there := x.numbers[d.UID]
+		switch {
+		case done[d.UID]:
+		case there:
 			marks = append(marks, d.UID)
+		case x.renamed:
+			failed = append(failed, renamed(d))
+		default: // gone already, which is what was wanted
 		}
 		done[d.UID] = true
+	}
+	if len(marks) > 0 {
+		x.src.memory.deleting()
 	}
 	refused, err := x.delete(ctx, marks)
 	if err != nil {
@@ -51,6 +60,15 @@ func (x *session) Settle(ctx context.Context, due []spool.Settlement) error {
 		return err
 	}
 	return errors.Join(failed...)
+}
+
+// renamed reports a mail that may be there under another unique-id. It is known again
+// by its content once it has been retrieved.
+func renamed(d spool.Settlement) error {
+	return &fetcher.Error{
+		Radius: fetcher.MessageRadius, Cause: fetcher.Temporary, Op: "deleting", UID: printable(d.UID),
+		Err: errors.New("the server has given its mails other unique-ids; it is known again by its content"),
+	}
 }
 
 func unsupported(d spool.Settlement) error {
@@ -72,6 +90,11 @@ func (x *session) delete(ctx context.Context, uids []string) (refused []error, e
 		err := x.g.reply()
 		failpoint.Hit("pop3.dele.after")
 		said, ok := errors.AsType[*refusal](err)
+		if err == nil {
+			x.moved++
+			x.marked++
+			x.markedOctets += int(x.sizes[uids[i]])
+		}
 		if !ok {
 			return err
 		}
@@ -96,6 +119,7 @@ func (x *session) reset(ctx context.Context) {
 		return err
 	})
 	if err == nil {
+		x.marked = 0
 		_ = x.quit(ctx) // nothing hangs on it
 	}
 	x.broken = true
@@ -111,5 +135,9 @@ func (x *session) quit(ctx context.Context) error {
 	})
 	failpoint.Hit("pop3.quit.after")
 	x.broken = true
+	if err == nil {
+		x.src.memory.ended(x)
+		x.src.memory.deleted(x)
+	}
 	return err
 }

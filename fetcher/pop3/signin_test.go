@@ -1,8 +1,10 @@
 package pop3
 
 import (
+	"context"
 	"crypto/tls"
 	"encoding/base64"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -208,4 +210,13 @@ func TestCapabilitiesAreAskedAgainWhereTheUserMatters(t *testing.T) {
 			t.Errorf("%s: CAPA %d times, want %d", c.fact, n, c.want)
 		}
 	}
+}
+
+// always is a source of one token.
+type always string
+
+func (a always) Token(context.Context) (secret.Secret, error) { return secret.New(string(a)), nil }
+
+func (a always) Renew(context.Context, secret.Secret) (secret.Secret, error) {
+	return secret.Secret{}, errors.New("there is no other")
 }

@@ -23,7 +23,8 @@ type Source struct {
 	o       Options
 	tls     *tls.Config
 	connect func(context.Context) (connection, error)
-	endless sync.Map    // UIDs of mails that turned out larger than MaxOctets
+	endless sync.Map // UIDs of mails that turned out larger than MaxOctets
+	memory  memory
 	unique  atomic.Bool // UIDL was answered
 	once    sync.Once   // what is said once in the life of the source
 }

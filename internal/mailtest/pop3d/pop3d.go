@@ -18,7 +18,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // Reply is what the server does in place of its own reply.
@@ -29,6 +31,9 @@ type Reply struct {
 	Silent  bool   // then nothing more is ever said
 	Obeyed  bool   // what was asked for is done before
 	Times   int    // how often it replaces; 0 is always
+
+	Drip  string        // then this is sent, octet by octet
+	Every time.Duration // one
 }
 
 // Say replies with these octets and goes on.
@@ -42,6 +47,10 @@ func Silence(octets string) Reply { return Reply{Octets: octets, Silent: true} }
 
 // Endless sends these octets, and then others again and again.
 func Endless(octets, again string) Reply { return Reply{Octets: octets, Endless: again} }
+
+// Drips sends one octet at a time, so far apart, and again from the first when all
+// are sent.
+func Drips(octets string, every time.Duration) Reply { return Reply{Drip: octets, Every: every} }
 
 // Script maps a command line, such as "RETR 2", or its keyword alone, to what
 // replaces its reply. "" is the greeting. The longer name goes first.
@@ -59,9 +68,11 @@ type Options struct {
 
 	UID            func(i int, mail []byte) string // of the i-th mail, from 1; nil is u1, u2, …
 	NoUIDL, NoTOP  bool
-	CommitOnHangUp bool // DELE counts without QUIT
-	Hide           bool // what was retrieved is not shown to the sessions after a QUIT
-	Hangs          int  // after that many RETR and DELE the connection is closed; 0 is never
+	CommitOnHangUp bool              // DELE counts without QUIT
+	Hide           bool              // what was retrieved is not shown to the sessions after a QUIT
+	Deleted        func(mail []byte) // told of each mail that is deleted by a client
+	CutAfter       int               // octets sent on a connection before it is closed; 0 is never
+	Hangs          int               // after that many RETR and DELE the connection is closed; 0 is never
 }
 
 // Mechanism is the server's half of a SASL exchange: it is given the client's
@@ -88,12 +99,13 @@ type Server struct {
 	l    net.Listener
 	work sync.WaitGroup
 
+	opened atomic.Int64
+
 	mu       sync.Mutex
 	script   Script
 	mails    [][]byte // nil once deleted
 	hidden   map[int]bool
 	commands []string
-	opened   int
 	conns    map[net.Conn]bool
 }
 
@@ -135,12 +147,8 @@ func (s *Server) Script(name string, r Reply) {
 	s.script[name] = r
 }
 
-// Opened counts the connections so far.
-func (s *Server) Opened() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.opened
-}
+// Sessions counts the connections so far. It may be called by Options.UID.
+func (s *Server) Sessions() int { return int(s.opened.Load()) }
 
 // Add puts a mail into the maildrop; sessions that begin later see it.
 func (s *Server) Add(mail []byte) {
@@ -197,7 +205,7 @@ func (s *Server) accept() {
 		if s.conns == nil {
 			c.Close()
 		} else {
-			s.opened++
+			s.opened.Add(1)
 			s.conns[c] = true
 			s.work.Go(func() { defer c.Close(); s.serve(c) })
 		}
@@ -245,6 +253,7 @@ type session struct {
 	seen    map[int]bool // retrieved
 	done    int          // RETR and DELE
 	quit    bool
+	sent    int // octets
 }
 
 // visible are the mails a new session sees.
@@ -287,7 +296,14 @@ func (x *session) scripted(line string) (Reply, bool) {
 
 // send reports whether the session goes on.
 func (x *session) send(r Reply) bool {
+	if left := x.o.CutAfter - x.sent; x.o.CutAfter > 0 && len(r.Octets) >= left {
+		r = Cut(r.Octets[:left])
+	}
+	x.sent += len(r.Octets)
 	if _, err := io.WriteString(x.c, r.Octets); err != nil {
+		return false
+	}
+	if r.Drip != "" && !x.drip(r) {
 		return false
 	}
 	if r.Endless != "" {
@@ -304,6 +320,18 @@ func (x *session) send(r Reply) bool {
 	return !r.Cut && !r.Silent
 }
 
+// drip goes on until the client goes away.
+func (x *session) drip(r Reply) bool {
+	tick := time.NewTicker(r.Every)
+	defer tick.Stop()
+	for i := 0; ; i++ {
+		<-tick.C
+		if _, err := x.c.Write([]byte{r.Drip[i%len(r.Drip)]}); err != nil {
+			return false
+		}
+	}
+}
+
 // hungUp is the end of a connection, however it came.
 func (x *session) hungUp() {
 	if x.o.CommitOnHangUp && !x.quit {
@@ -316,6 +344,9 @@ func (x *session) hungUp() {
 // commit needs mu.
 func (x *session) commit() {
 	for i := range x.deleted {
+		if x.o.Deleted != nil && x.mails[i] != nil {
+			x.o.Deleted(x.mails[i])
+		}
 		x.mails[i] = nil
 	}
 	if x.o.Hide {

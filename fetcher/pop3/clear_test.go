@@ -1,0 +1,85 @@
+package pop3
+
+import (
+	"crypto/tls"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/postferry/postferry/fetcher"
+	"github.com/postferry/postferry/internal/dial"
+	"github.com/postferry/postferry/internal/localca"
+	"github.com/postferry/postferry/internal/mailtest/pop3d"
+	"github.com/postferry/postferry/internal/secret"
+)
+
+// TestNothingSecretInClearText has a server, or somebody on the way to it, try to
+// keep the client in clear text. Whatever it says, no more than STLS is sent there.
+func TestNothingSecretInClearText(t *testing.T) {
+	self, err := localca.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := self.Server()
+	old.MinVersion, old.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
+	for _, c := range []struct {
+		fact   string
+		script pop3d.Script
+		tls    *tls.Config
+		cause  fetcher.Cause
+		says   string
+	}{
+		{"STLS is refused", pop3d.Script{"STLS": pop3d.Say("-ERR no\r\n")}, nil, fetcher.Untrusted, "refuses STLS"},
+		{"STLS is not known", nil, nil, fetcher.Untrusted, "refuses STLS"},
+		{"STLS is refused for now", pop3d.Script{"STLS": pop3d.Say("-ERR [SYS/TEMP] later\r\n")}, nil, fetcher.Untrusted, "refuses STLS"},
+		{"the refusal invites to go on", pop3d.Script{"STLS": pop3d.Say("-ERR TLS not available, use USER\r\n")}, nil, fetcher.Untrusted, "refuses STLS"},
+		{"a reply is injected after STLS", pop3d.Script{"STLS": pop3d.Say("+OK\r\n+OK signed in already\r\n")}, nil, fetcher.Untrusted, "in clear text"},
+		{"capabilities are injected after STLS", pop3d.Script{"STLS": pop3d.Say("+OK\r\n+OK\r\nSASL PLAIN\r\n.\r\n")}, nil, fetcher.Untrusted, "in clear text"},
+		{"one octet is injected after STLS", pop3d.Script{"STLS": pop3d.Say("+OK\r\n\x16")}, nil, fetcher.Untrusted, "in clear text"},
+		{"the reply to STLS comes before it is asked for", pop3d.Script{"": pop3d.Say("+OK ready\r\n+OK begin\r\n")}, nil, fetcher.Protocol, "before it was asked"},
+		{"a challenge in place of a reply", pop3d.Script{"STLS": pop3d.Say("+ \r\n")}, nil, fetcher.Protocol, "neither"},
+		{"the reply to STLS has no CR", pop3d.Script{"STLS": pop3d.Say("+OK\n")}, nil, fetcher.Protocol, "CRLF"},
+		{"the reply to STLS is in lower case", pop3d.Script{"STLS": pop3d.Say("+ok\r\n")}, nil, fetcher.Protocol, "neither"},
+		{"STLS is agreed to and clear text follows", pop3d.Script{"STLS": pop3d.Drips("+OK\r\n", time.Millisecond)}, nil, fetcher.Untrusted, "TLS"},
+		{"the connection ends after STLS", pop3d.Script{"STLS": pop3d.Cut("+OK\r\n")}, nil, fetcher.Untrusted, "TLS"},
+		{"the connection ends in place of a reply", pop3d.Script{"STLS": pop3d.Cut("")}, nil, fetcher.Unreachable, "closed"},
+		{"the greeting says that TLS is not needed", pop3d.Script{"": pop3d.Say("+OK secured already\r\n")}, nil, fetcher.Untrusted, "refuses STLS"},
+		{"the greeting refuses", pop3d.Script{"": pop3d.Say("-ERR [AUTH] sign in first\r\n")}, nil, fetcher.Temporary, "sign in first"},
+		{"a certificate of nobody's", nil, self.Server(), fetcher.Untrusted, "certificate"},
+		{"TLS too old", nil, old, fetcher.Untrusted, "protocol version"},
+	} {
+		for _, way := range []struct {
+			name string
+			edit func(*Options)
+		}{
+			{"with a password", nil},
+			{"with a password by CRAM-MD5", func(o *Options) { o.Auth = "cram-md5" }},
+			{"with a password by APOP", func(o *Options) { o.Auth = "apop" }},
+			{"with a token", func(o *Options) { o.Password, o.Tokens = secret.Secret{}, always(canary) }},
+		} {
+			t.Run(c.fact+"/"+way.name, func(t *testing.T) {
+				s := pop3d.StartWith(t, pop3d.Options{
+					Script: c.script, TLS: c.tls, Greeting: apopGreeting,
+					SASL: map[string]pop3d.Mechanism{"PLAIN": initial("x"), "CRAM-MD5": cram, "XOAUTH2": initial("x")},
+				}, two...)
+				_, err := visit(t.Context(), client(t, s, dial.StartTLS, func(o *Options) {
+					o.Silence, o.ConnectTimeout = 2*time.Second, 2*time.Second
+					if way.edit != nil {
+						way.edit(o)
+					}
+				}))
+				if err == nil || fetcher.CauseOf(err) != c.cause || !strings.Contains(err.Error(), c.says) {
+					t.Errorf("error %v, cause %d; want %q, %d", err, fetcher.CauseOf(err), c.says, c.cause)
+				}
+				secrets := dial.NewHider(secret.New(canary), secret.New("ada"))
+				for _, line := range s.Commands() { // STLS, and the beginning of TLS
+					word, _, _ := strings.Cut(line, " ")
+					if secrets.Holds(line) || slices.Contains([]string{"USER", "PASS", "APOP", "AUTH", "CAPA"}, word) {
+						t.Errorf("in clear text %q was sent", line)
+					}
+				}
+			})
+		}
+	}
+}
