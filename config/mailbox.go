@@ -26,6 +26,7 @@ type Mailbox struct {
 	SettleWait  time.Duration `config:"settle_wait" doc:"how long a POP3 session is kept open for deliveries to end; 10s at most"`
 	Failed      Action        `config:"failed" doc:"what happens on the server to a mail that became a dead letter: keep, flag:FLAG or move:BOX"`
 	Deliver     []Route       `config:"deliver,required" doc:"the sinks its mail goes to: every entry whose condition holds"`
+	Budget      Budget        `config:"budget" doc:"what the account may cost its server"`
 	AuthservIDs []string      `config:"authserv_ids" doc:"the names under which the own mail server writes Authentication-Results; only those are believed (RFC 8601)"`
 
 	// Section holds the keys of the kind, named by the scheme of Server.
@@ -56,6 +57,9 @@ func (m *Mailbox) Validate() error {
 	}
 	if m.Failed.Verb == "seen" || m.Failed.Verb == "delete" {
 		check("failed", fmt.Errorf("%s would lose sight of a mail that was not delivered; write keep, flag:FLAG or move:BOX", m.Failed.Verb))
+	}
+	if m.Budget.Connections < 0 {
+		check("budget", errors.New("connections must not be negative"))
 	}
 	errs = append(errs, checkRoutes(m.Deliver))
 	errs = append(errs, m.checkSignIn()...)

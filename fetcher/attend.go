@@ -41,6 +41,11 @@ func (f *Fetcher) attend(ctx context.Context, m *Mailbox, recovered func()) Repo
 	if !ok || p.ended {
 		return r
 	}
+	stop, ok := f.accounts.of(m).stay()
+	if !ok {
+		return r
+	}
+	defer stop()
 	recovered()
 	fruitless := 0
 	for {

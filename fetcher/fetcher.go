@@ -44,6 +44,7 @@ type Fetcher struct {
 	visits    *semaphore.Weighted
 	tended    tended
 	notes     notes
+	accounts  accounts
 }
 
 // New makes a Fetcher for the mailboxes, whose names differ.
@@ -105,11 +106,21 @@ func (f *Fetcher) poll(ctx context.Context, m *Mailbox) Report {
 }
 
 func (f *Fetcher) newPoll(m *Mailbox) *poll {
-	return &poll{m: m, sp: f.sp, clock: f.clock, log: f.log, notes: &f.notes}
+	return &poll{m: m, sp: f.sp, clock: f.clock, log: f.log, notes: &f.notes, accounts: &f.accounts}
 }
 
 // run is a visit within the bounds that hold for all.
 func (f *Fetcher) run(ctx context.Context, p *poll) Report {
+	if p.s == nil {
+		if err := p.queue(ctx); err != nil {
+			return Report{Mailbox: p.m.Name, Err: err}
+		}
+		defer func() {
+			if p.s == nil {
+				p.giveBack()
+			}
+		}()
+	}
 	if err := f.visits.Acquire(ctx, 1); err != nil {
 		return Report{Mailbox: p.m.Name, Err: err}
 	}
@@ -144,16 +155,20 @@ func (f *Fetcher) settle(ctx context.Context, m *Mailbox) Report {
 }
 
 func (f *Fetcher) settleOnce(ctx context.Context, p *poll) error {
+	if p.s == nil {
+		if err := p.queue(ctx); err != nil {
+			return err
+		}
+		defer p.giveBack()
+	}
 	if err := f.visits.Acquire(ctx, 1); err != nil {
 		return err
 	}
 	defer f.visits.Release(1)
 	if p.s == nil {
-		s, err := p.m.Source.Open(ctx)
-		if err != nil {
+		if err := p.open(ctx); err != nil {
 			return err
 		}
-		p.s = s
 		defer p.close()
 	}
 	return p.settle(ctx)

@@ -11,6 +11,12 @@ type Mailbox struct {
 	Name     string // in the configuration, logs and status
 	Protocol string // "imap" or "pop3"
 	Account  string // user@host: the mails are known by it, whatever the Name
+	Host     string // where it is: connections to one host are made a few at a time
+	// SignIn differs when what the account signs in with does. It is stored, so no
+	// secret may be told from it. A sign-in that was refused is tried again at once
+	// with another SignIn.
+	SignIn   string
+	Budget   Budget
 	Source   Source
 	Boxes    []string // POP3 has one, Maildrop; where the session is a Finder, what it makes of them
 	Backfill Backfill
@@ -23,6 +29,12 @@ type Mailbox struct {
 	// stays unknown, so the next poll takes it.
 	Limit int
 	Idle  bool // keep a session open and poll the moment mail arrives, where the server can
+}
+
+// Budget bounds what the mailboxes of one account may cost its server together.
+type Budget struct {
+	Connections int   // at a time; 0: no bound
+	Octets      int64 // of mail retrieved in 24 hours, looked at between batches of mails; 0: no bound
 }
 
 // Maildrop is the name of POP3's only box (RFC 1939 calls it the maildrop).

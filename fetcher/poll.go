@@ -36,6 +36,10 @@ type poll struct {
 	log   *slog.Logger
 	notes *notes
 
+	accounts *accounts
+	leave    func() // gives the account's session back
+	opened   func() // ends what is held while it is opened
+
 	s       Session
 	boxes   []string // what the mailbox's names of boxes stand for in this session
 	stays   bool     // the session is used further after this visit
@@ -59,7 +63,7 @@ func (p *poll) run(ctx context.Context) Report {
 
 func (p *poll) visit(ctx context.Context) (err error) {
 	if p.s == nil {
-		if p.s, err = p.m.Source.Open(ctx); err != nil {
+		if err = p.open(ctx); err != nil {
 			return err
 		}
 	}
@@ -83,6 +87,7 @@ func (p *poll) close() {
 	if err := p.s.Close(); err != nil {
 		p.log.Debug("session closed uncleanly", "mailbox", p.m.Name, "error", err)
 	}
+	p.giveBack()
 }
 
 // takeBoxes takes what is new in every box. One that fails does not keep the
@@ -148,6 +153,9 @@ func (p *poll) takeBox(ctx context.Context, box string) error {
 			if err := p.settle(ctx); err != nil {
 				return err
 			}
+		}
+		if p.spent(box) {
+			break
 		}
 		// A store that would refuse the mails is asked before they are retrieved.
 		if err := p.sp.Admit(p.m.Name); err != nil {
@@ -291,6 +299,7 @@ func (p *poll) take(ctx context.Context, key spool.BoxKey, refs []Ref) error {
 		if err != nil {
 			return fmt.Errorf("reading mail %s of %s: %w", r.UID, key.Box, err)
 		}
+		p.retrieved(staged.Size())
 		weight := min(staged.Size()+1, inFlight)
 		if err := room.Acquire(ctx, weight); err != nil {
 			staged.Close()
@@ -322,6 +331,11 @@ func (p *poll) take(ctx context.Context, key spool.BoxKey, refs []Ref) error {
 	})
 	wg.Wait()
 	p.report.Taken = len(p.taken)
+	if p.m.Budget.Octets > 0 {
+		if err := p.save(ctx, p.accounts.of(p.m)); err != nil {
+			return err
+		}
+	}
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}

@@ -33,6 +33,7 @@ var (
 // settlements are due, and again after a failure. A mailbox with Idle set is not
 // left between visits, see attend.
 func (f *Fetcher) tend(ctx context.Context, m *Mailbox) {
+	defer f.accounts.of(m).tend()()
 	var failures failures
 	recovered := func() {
 		if failures.end() {

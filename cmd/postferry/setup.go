@@ -1,7 +1,10 @@
 package main
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"time"
@@ -164,7 +167,38 @@ func (m mailboxSetup) mailbox(e sourceEnv) (*fetcher.Mailbox, error) {
 		Name: m.Name, Protocol: m.kind.name, Account: m.account(), Source: a.source, Boxes: a.boxes,
 		Backfill: fetcher.Backfill{All: m.Backfill.Mode == "all", Age: m.Backfill.Age}, Policy: m.policy(),
 		SettleWait: m.SettleWait, Schedule: schedule, Idle: a.idle,
+		Host: m.host(), SignIn: m.signIn(), Budget: m.budget(),
 	}, nil
+}
+
+func (m mailboxSetup) host() string {
+	server, _ := dial.Parse(m.Server, m.Insecure) // was read before
+	return server.Address()
+}
+
+// signIn differs, most likely, when what the mailbox signs in with does. It is
+// kept in the store, so it has too few values for anybody to find a secret by it.
+func (m mailboxSetup) signIn() string {
+	h := sha256.New()
+	o := m.OAuth2
+	for _, part := range []string{m.Server, m.Username, m.Password.Reveal(), m.Auth, m.TLS.ClientCert, o.Provider, o.Tenant, o.ClientID,
+		o.ClientSecret.Reveal(), o.RefreshToken.Reveal(), o.TokenURL, strings.Join(o.Scopes, " "), strings.Join(o.Command, " ")} {
+		fmt.Fprintf(h, "%d %s\n", len(part), part)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:2])
+}
+
+// budget is what is configured, and else known of the provider.
+func (m mailboxSetup) budget() fetcher.Budget {
+	server, _ := dial.Parse(m.Server, m.Insecure) // was read before
+	b := fetcher.Preset(m.kind.name, server.Host)
+	if m.Budget.Connections > 0 {
+		b.Connections = m.Budget.Connections
+	}
+	if m.Budget.Octets > 0 {
+		b.Octets = int64(m.Budget.Octets)
+	}
+	return b
 }
 
 // account is user@host, by which mails are known whatever the mailbox is called.
