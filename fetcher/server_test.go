@@ -132,7 +132,7 @@ func (x *visitor) List(_ context.Context, box string, _ Cursor) (Listing, error)
 	if err := x.s.broken[box]; err != nil {
 		return Listing{}, err
 	}
-	l := Listing{Complete: true}
+	l := Listing{Complete: true, Refs: make([]Ref, 0, len(x.s.boxes[box]))}
 	for _, m := range x.s.boxes[box] {
 		r := Ref{Box: box, UID: m.uid, Size: int64(len(m.octets)), ReceivedAt: m.at, Excluded: m.excluded}
 		if x.s.undated {

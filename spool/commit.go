@@ -181,6 +181,7 @@ func (s *Spool) commitBatch(ctx context.Context, batch []*request) {
 			if c, ok := r.op.(interface{ Charging() *Charged }); ok {
 				s.charge(c.Charging().Charges)
 			}
+			s.touched(r.op)
 			if r.apply != nil {
 				r.apply()
 			}

@@ -3,9 +3,9 @@ package spool
 import "time"
 
 // Op is one operation of a batch: a *TakeOp, *RouteOp, *RecordOp, *SettledOp,
-// *DeclinedOp, *LedgerOp, *RecogniseOp, *BindOp, *HoldOp, *ListedOp, *PurgeOp, *RequeueOp, *DropOp or
-// *ForgetOp. At is the time it happens
-// at. The fields below "result" are set by Store.Commit.
+// *DeclinedOp, *LedgerOp, *RecogniseOp, *BindOp, *HoldOp, *ListedOp, *PurgeOp,
+// *RequeueOp, *DropOp or *ForgetOp. At is the time it happens at. The fields below
+// "result" are set by Store.Commit.
 type Op interface{ operation() }
 
 // TakeOp stores a mail and makes its UID known. A large mail's file is given its
@@ -89,6 +89,15 @@ type RecordOp struct {
 type SettledOp struct {
 	IDs []int64
 	At  time.Time
+
+	// result
+	Gone []Place
+}
+
+// Place is where a ledger has a UID.
+type Place struct {
+	BoxKey
+	UID string
 }
 
 // DeclinedOp makes settlements due at At, behind those due before; ids that are

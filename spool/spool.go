@@ -60,6 +60,7 @@ type Spool struct {
 	routing  routing
 	queues   map[string]*queue
 	claims   map[string]*delivery // by delivery id
+	outlines map[BoxKey]*outline  // of the ledgers of boxes listed by this process
 	settled  map[string]*waiters  // by mailbox: told of new settlements
 	moved    map[ID]*waiters      // told of a change to a mail
 	drained  waiters              // told when claims or routing end
@@ -88,12 +89,13 @@ func Open(ctx context.Context, store Store, o Options) (*Spool, error) {
 	}
 	s := &Spool{
 		store: store, clock: o.Clock, log: o.Logger, largest: o.Largest, retain: o.Retain, quota: o.Quota, reading: o.ReadOnly,
-		ended:   make(chan struct{}),
-		window:  window{limit: o.Window, entries: map[ID]*entry{}},
-		queues:  map[string]*queue{},
-		claims:  map[string]*delivery{},
-		settled: map[string]*waiters{},
-		moved:   map[ID]*waiters{},
+		ended:    make(chan struct{}),
+		window:   window{limit: o.Window, entries: map[ID]*entry{}},
+		queues:   map[string]*queue{},
+		claims:   map[string]*delivery{},
+		outlines: map[BoxKey]*outline{},
+		settled:  map[string]*waiters{},
+		moved:    map[ID]*waiters{},
 	}
 	if err := s.recall(ctx); err != nil {
 		return nil, fmt.Errorf("open the spool: %w", err)

@@ -8,6 +8,7 @@ import (
 )
 
 func (b *batch) settled(op *spool.SettledOp) error {
+	op.Gone = nil
 	for _, id := range op.IDs {
 		var mailbox, action string
 		var item int64
@@ -22,7 +23,12 @@ func (b *batch) settled(op *spool.SettledOp) error {
 		// What was removed on purpose is gone from now on: a listing without it says
 		// nothing of a reset.
 		if a, err := spool.ParseAction(action); err == nil && (a.Verb == spool.Delete || a.Verb == spool.Move) {
-			if err := b.exec(b.s.w.Removed, unix(op.At), item); err != nil {
+			var p spool.Place
+			err := b.query(b.s.w.Removed, unix(op.At), item).Scan(&p.Account, &p.Box, &p.UID)
+			switch {
+			case err == nil:
+				op.Gone = append(op.Gone, p)
+			case !errors.Is(err, sql.ErrNoRows):
 				return err
 			}
 		}
