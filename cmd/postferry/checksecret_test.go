@@ -330,6 +330,23 @@ func TestCheckHidesThePasswordThatAServerRepeats(t *testing.T) {
 	}
 }
 
+func TestCheckWithAPasswordOfOneLetterStillShowsWhatTheServerSays(t *testing.T) {
+	dovecot := mailtest.StartDovecot(t)
+	dovecot.AddUser(t, "ada@example.com", "a")
+	w := &world{t: t, binary: mailtest.BuildBinary(t), dir: t.TempDir()}
+	w.config = filepath.Join(w.dir, "postferry.yaml")
+	for _, scheme := range []string{"imap", "pop3s"} {
+		w.one(dovecot.URL(scheme), "ada@example.com", "a", "tls: {ca_file: "+dovecot.CAFile+"}")
+		out := w.transcribed(0)
+		for _, words := range []string{"Dovecot (Debian) ready.", "certificate for localhost", "PLAIN"} {
+			if !strings.Contains(out, words) {
+				t.Errorf("%s: %q is hidden:\n%s", scheme, words, out)
+			}
+		}
+		clean(t, out, "ada@example.com", "\x00a") // the password by itself is in every word
+	}
+}
+
 func TestCheckDoesNotMaskItsOwnWords(t *testing.T) {
 	dovecot := mailtest.StartDovecot(t)
 	w := &world{t: t, binary: mailtest.BuildBinary(t), dir: t.TempDir()}
