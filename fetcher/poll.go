@@ -155,6 +155,7 @@ func (p *poll) takeBox(ctx context.Context, box string) error {
 			}
 		}
 		if p.spent(box) {
+			left = true
 			break
 		}
 		// A store that would refuse the mails is asked before they are retrieved.

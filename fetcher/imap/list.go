@@ -2,6 +2,7 @@ package imap
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -33,9 +34,12 @@ func parseUID(s string) (validity uint32, uid imap.UID, ok bool) {
 // Describe and Retrieve, which ask for them where they are needed. The listing is
 // complete when the server counts as many mails as it lists.
 func (x *session) List(ctx context.Context, name string, _ fetcher.Cursor) (fetcher.Listing, error) {
-	b, err := x.view(ctx, name)
+	b, fresh, err := x.view(ctx, name)
 	if err != nil {
 		return fetcher.Listing{}, err
+	}
+	if fresh && x.unchanged(b) {
+		return fetcher.Listing{Unchanged: true}, nil
 	}
 	op := "listing " + name
 	all, complete, err := x.searchAll(ctx, op)
@@ -52,17 +56,21 @@ func (x *session) List(ctx context.Context, name string, _ fetcher.Cursor) (fetc
 			Box: name, UID: uidOf(b.validity, uid), Size: -1, Excluded: left.Contains(uid),
 		})
 	}
+	if fresh && complete && int(b.stands.exists) == len(all) && b.stands.next > 0 && (len(all) == 0 || b.stands.next > slices.Max(all)) {
+		x.whole = &b.stands
+	}
 	return fetcher.Listing{Refs: refs, Complete: complete}, nil
 }
 
-// view is open for a listing: the box is selected anew, which is the server's
-// fresh look at it, unless Wait has just told of news there.
-func (x *session) view(ctx context.Context, name string) (box, error) {
+// view is open for a listing: the box is selected anew (fresh), which is the
+// server's new look at it, unless Wait has just told of news there.
+func (x *session) view(ctx context.Context, name string) (b box, fresh bool, err error) {
 	if x.told && x.selected != nil && x.selected.name == name {
-		x.told = false
-		return *x.selected, nil
+		x.told, x.whole = false, nil
+		return *x.selected, false, nil
 	}
-	return x.reopen(ctx, name, !x.src.o.ReadOnly)
+	b, err = x.reopen(ctx, name, !x.src.o.ReadOnly)
+	return b, true, err
 }
 
 // searchAll asks what is in the box, and once more if that is not as many mails

@@ -36,6 +36,7 @@ type session struct {
 	aliases  map[string]string // where mail is moved to in place of a name the server does not allow
 	asides   int               // commands sent aside from imapclient
 	noIdle   bool              // the server refused one
+	whole    *standing         // of the selected box, where its listing was complete and began with SELECT
 	told     bool              // the selected box was left in Wait, and nothing else was done since
 	over     bool              // the connection has ended, and that was reported
 	closed   bool
@@ -47,6 +48,8 @@ type box struct {
 	writable bool
 	validity uint32
 	flags    []imap.Flag // those that can be set for good
+	stands   standing
+	state    state
 }
 
 var (
@@ -136,7 +139,7 @@ func (x *session) open(ctx context.Context, name string, write bool) (box, error
 
 // reopen selects a box anew, which tells what is in it.
 func (x *session) reopen(ctx context.Context, name string, write bool) (box, error) {
-	x.selected, x.told = nil, false
+	x.selected, x.told, x.whole = nil, false, nil
 	name, err := x.real(ctx, name)
 	if err != nil {
 		return box{}, err
@@ -151,6 +154,7 @@ func (x *session) reopen(ctx context.Context, name string, write bool) (box, err
 		data, err := x.client.Select(name, &imap.SelectOptions{ReadOnly: !write}).Wait()
 		if err == nil {
 			b.flags = data.PermanentFlags
+			b.stands = standing{next: data.UIDNext, exists: data.NumMessages}
 		}
 		return err
 	})
@@ -165,6 +169,7 @@ func (x *session) reopen(ctx context.Context, name string, write bool) (box, err
 			"the server gives the box no UIDVALIDITY, so its mails could not be told apart later")
 	}
 	b.validity = uint32(validity)
+	b.stands.validity = b.validity
 	drain(x.news) // of the box before
 	x.selected = &b
 	return b, nil

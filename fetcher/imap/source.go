@@ -26,6 +26,8 @@ type Source struct {
 	tls     *tls.Config
 	connect func(context.Context) (connection, error)
 	warned  sync.Map // what has been said once
+
+	concluded concluded
 }
 
 var _ fetcher.Source = (*Source)(nil)
