@@ -20,12 +20,12 @@ type Dir struct {
 	Sync func(*os.File) error
 
 	path  string
-	root  *os.Root // no name leads out of it
 	seed  maphash.Seed
 	locks [64]sync.Mutex // by key: the same object is written by one at a time
 }
 
-// OpenDir opens the directory, and makes it if it is missing.
+// OpenDir looks at the directory, and makes it if it is missing. Nothing is held
+// open between calls.
 func OpenDir(path string) (*Dir, error) {
 	if err := makeDir(path); err != nil {
 		return nil, fmt.Errorf("making the directory: %w", err)
@@ -34,7 +34,12 @@ func OpenDir(path string) (*Dir, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the directory: %w", err)
 	}
-	return &Dir{Sync: (*os.File).Sync, path: path, root: root, seed: maphash.MakeSeed()}, nil
+	return NewDir(path), root.Close()
+}
+
+// NewDir is the directory without a look at it, for addresses alone.
+func NewDir(path string) *Dir {
+	return &Dir{Sync: (*os.File).Sync, path: path, seed: maphash.MakeSeed()}
 }
 
 // makeDir makes the directory and those above it, so that a power cut does not
@@ -69,18 +74,23 @@ func (d *Dir) Put(ctx context.Context, o Object) error {
 	lock := &d.locks[maphash.String(d.seed, o.Key)%uint64(len(d.locks))]
 	lock.Lock()
 	defer lock.Unlock()
+	root, err := os.OpenRoot(d.path) // no name leads out of it
+	if err != nil {
+		return fmt.Errorf("opening the directory: %w", err)
+	}
+	defer root.Close()
 	in := path.Dir(o.Key)
-	if err := d.makeWithin(in); err != nil {
+	if err := makeWithin(root, in); err != nil {
 		return fmt.Errorf("making a directory in %s: %w", d.path, err)
 	}
-	if err := d.write(ctx, path.Join(in, "."+path.Base(o.Key)+".tmp"), o); err != nil {
+	if err := d.write(ctx, root, path.Join(in, "."+path.Base(o.Key)+".tmp"), o); err != nil {
 		return fmt.Errorf("writing a file in %s: %w", d.path, err)
 	}
 	return nil
 }
 
-func (d *Dir) write(ctx context.Context, temporary string, o Object) error {
-	f, err := d.root.OpenFile(filepath.FromSlash(temporary), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+func (d *Dir) write(ctx context.Context, root *os.Root, temporary string, o Object) error {
+	f, err := root.OpenFile(filepath.FromSlash(temporary), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
@@ -89,13 +99,13 @@ func (d *Dir) write(ctx context.Context, temporary string, o Object) error {
 		err = d.Sync(f)
 	}
 	if err = errors.Join(err, f.Close()); err == nil {
-		err = d.root.Rename(filepath.FromSlash(temporary), filepath.FromSlash(o.Key))
+		err = root.Rename(filepath.FromSlash(temporary), filepath.FromSlash(o.Key))
 	}
 	if err != nil {
-		_ = d.root.Remove(filepath.FromSlash(temporary)) // the error that counts is the first
+		_ = root.Remove(filepath.FromSlash(temporary)) // the error that counts is the first
 		return err
 	}
-	return d.syncWithin(path.Dir(o.Key))
+	return syncWithin(root, path.Dir(o.Key))
 }
 
 // fill writes the object's octets, all of them and no more.
@@ -116,26 +126,26 @@ func fill(ctx context.Context, w io.Writer, o Object) error {
 }
 
 // makeWithin makes a directory below the store, and those above it.
-func (d *Dir) makeWithin(name string) error {
+func makeWithin(root *os.Root, name string) error {
 	if name == "." {
 		return nil
 	}
-	if _, err := d.root.Stat(filepath.FromSlash(name)); err == nil {
+	if _, err := root.Stat(filepath.FromSlash(name)); err == nil {
 		return nil
 	}
 	above := path.Dir(name)
-	if err := d.makeWithin(above); err != nil {
+	if err := makeWithin(root, above); err != nil {
 		return err
 	}
-	if err := d.root.Mkdir(filepath.FromSlash(name), 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+	if err := root.Mkdir(filepath.FromSlash(name), 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return err
 	}
-	return d.syncWithin(above)
+	return syncWithin(root, above)
 }
 
 // syncWithin makes the names in a directory below the store durable.
-func (d *Dir) syncWithin(name string) error {
-	f, err := d.root.Open(filepath.FromSlash(name))
+func syncWithin(root *os.Root, name string) error {
+	f, err := root.Open(filepath.FromSlash(name))
 	if err != nil {
 		return err
 	}
@@ -146,10 +156,15 @@ func (d *Dir) syncWithin(name string) error {
 func (d *Dir) Check(ctx context.Context) error {
 	const name = ".postferry-check"
 	empty := Object{Key: name, Open: func() (io.ReadCloser, error) { return io.NopCloser(eof{}), nil }}
-	if err := d.write(ctx, name+".tmp", empty); err != nil {
+	root, err := os.OpenRoot(d.path)
+	if err != nil {
 		return err
 	}
-	return d.root.Remove(name)
+	defer root.Close()
+	if err := d.write(ctx, root, name+".tmp", empty); err != nil {
+		return err
+	}
+	return root.Remove(name)
 }
 
 type eof struct{}
@@ -168,7 +183,7 @@ func (d *Dir) Address(key string) string {
 // Path is the directory.
 func (d *Dir) Path() string { return d.path }
 
-// Close implements Store.
-func (d *Dir) Close() error { return d.root.Close() }
+// Close implements Store; there is nothing to release.
+func (d *Dir) Close() error { return nil }
 
 var _ Store = (*Dir)(nil)

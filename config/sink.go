@@ -10,13 +10,15 @@ import (
 
 // Sink is what every sink has, whatever its type.
 type Sink struct {
-	Name        string
-	Type        string `config:"type,required" doc:"the kind of destination"`
-	Format      string `config:"format" doc:"how a message is written: native (the event of docs/payload.md), raw (the mail itself), or one of docs/formats"`
-	Attachments string `config:"attachments" enum:"auto,inline,metadata,none,multipart,store" doc:"how attachments are sent: auto (inline up to 1 MiB in all, the rest described), inline, metadata or none; multipart and store are kept for later"`
-	Concurrency int    `config:"concurrency" doc:"deliveries under way at once, at most"`
-	Rate        Rate   `config:"rate" doc:"deliveries begun per time, as in 10/s or 100/1m; without it, no limit"`
-	Retry       Retry  `config:"retry" doc:"when a failed delivery is tried again"`
+	Name            string
+	Type            string           `config:"type,required" doc:"the kind of destination"`
+	Format          string           `config:"format" doc:"how a message is written: native (the event of docs/payload.md), raw (the mail itself), or one of docs/formats"`
+	Attachments     string           `config:"attachments" enum:"auto,inline,metadata,none,multipart,store" doc:"how attachments are sent: auto (inline up to 1 MiB in all, the rest described or linked), inline, metadata, none, multipart (files of a form beside the event) or store (kept by themselves, linked)"`
+	AttachmentsTo   *AttachmentStore `config:"attachments_to" doc:"with attachments: store, where they are kept; the body has the url"`
+	AttachmentsOnly *AttachmentsOnly `config:"attachments_only" doc:"which attachments are sent; the others are described, and with each: attachment left out"`
+	Concurrency     int              `config:"concurrency" doc:"deliveries under way at once, at most"`
+	Rate            Rate             `config:"rate" doc:"deliveries begun per time, as in 10/s or 100/1m; without it, no limit"`
+	Retry           Retry            `config:"retry" doc:"when a failed delivery is tried again"`
 
 	// Section holds the keys of the type.
 	Section *Section

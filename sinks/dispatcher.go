@@ -27,7 +27,13 @@ type Destination struct {
 	Exact       bool             // wait as long as the schedule says, without jitter
 	Timeout     time.Duration    // of one Deliver; 10 minutes
 	Interval    time.Duration    // between the beginnings of two deliveries; none
-	InFlight    int64            // octets of mail in delivery at once; 64 MiB. A larger mail goes alone
+	// Prepare is called before each Deliver, with its context; an error of it is one
+	// of the delivery. nil: nothing is to be done.
+	Prepare func(ctx context.Context, d *Delivery) error
+	// Wants tells which attachments are deliveries where each goes by itself; nil:
+	// all.
+	Wants    func(*parser.Attachment) bool
+	InFlight int64 // octets of mail in delivery at once; 64 MiB. A larger mail goes alone
 }
 
 // Event tells an observer what became of one mail (Delivery is empty: it was

@@ -199,6 +199,11 @@ func (l *lane) attempt(work context.Context, c *spool.Claim) (r Receipt, reached
 	limited, cancel := context.WithTimeout(work, l.Timeout)
 	defer cancel()
 	failpoint.Hit("deliver.before")
+	if l.Prepare != nil {
+		if err := l.Prepare(limited, d); err != nil {
+			return Receipt{}, true, err
+		}
+	}
 	r, err = l.Sink.Deliver(limited, d)
 	failpoint.Hit("deliver.after")
 	return r, true, err

@@ -74,8 +74,14 @@ func Split(to []string, destinations map[string]Destination, m *parser.Message) 
 			all = append(all, spool.To{Sink: name})
 			continue
 		}
-		for _, a := range m.Attachments {
-			all = append(all, spool.To{Sink: name, Part: a.PartID})
+		before, wants := len(all), destinations[name].Wants
+		for i := range m.Attachments {
+			if a := &m.Attachments[i]; wants == nil || wants(a) {
+				all = append(all, spool.To{Sink: name, Part: a.PartID})
+			}
+		}
+		if len(all) == before { // there is nothing in it for the sink
+			all = append(all, spool.To{Sink: name})
 		}
 	}
 	return all

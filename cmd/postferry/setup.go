@@ -149,6 +149,9 @@ func renderer(k *config.Sink) (payload.Renderer, error) {
 		return payload.Renderer{}, err
 	}
 	r := payload.Renderer{Format: format, Options: payload.Options{Attachments: payload.Attachments(k.Attachments)}}
+	if err := attachments(k, &r.Options); err != nil {
+		return payload.Renderer{}, err
+	}
 	return r, k.Section.Error("attachments", r.Validate())
 }
 
@@ -222,9 +225,17 @@ func (k sinkSetup) destination(inert bool) (sinks.Destination, error) {
 	if err != nil {
 		return sinks.Destination{}, configError(k.Section.Error("", err))
 	}
-	return sinks.Destination{
+	d := sinks.Destination{
 		Sink: sink, Concurrency: k.Concurrency, Retry: schedule(k.Retry), Exact: !k.Retry.Jitter, Interval: interval(k.Rate),
-	}, nil
+	}
+	d.Wants = k.wants()
+	if inert {
+		return d, nil
+	}
+	if err := keep(k.Sink, k.renderer.Options, &d); err != nil {
+		return sinks.Destination{}, errors.Join(configError(k.Section.Error("attachments_to", err)), sink.Close())
+	}
+	return d, nil
 }
 
 // schedule is a retry block as the dispatcher counts: Steps[n] is the wait after

@@ -59,6 +59,12 @@ func functions() []expr.Function[scene] {
 			return int(at.Unix()), err
 		}},
 		capture(),
+		{Name: "link", Type: (func(part string) string)(nil), Call: func(s *scene, m *expr.Meter, args []string) (any, error) {
+			if s.link == nil {
+				return "", nil
+			}
+			return m.Text(s.link(args[0]))
+		}},
 	}
 }
 

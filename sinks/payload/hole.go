@@ -26,11 +26,12 @@ type piece struct {
 
 // scene is what the expressions in holes speak of.
 type scene struct {
-	Message    *parser.Message    `json:"message"`
-	Mailbox    *sinks.Origin      `json:"mailbox"`
-	Attachment *parser.Attachment `json:"attachment"` // one without octets where the delivery is the whole mail
-	ID         string             `json:"id"`
-	Timestamp  time.Time          `json:"timestamp"`
+	Message    *parser.Message          `json:"message"`
+	Mailbox    *sinks.Origin            `json:"mailbox"`
+	Attachment *parser.Attachment       `json:"attachment"` // one without octets where the delivery is the whole mail
+	ID         string                   `json:"id"`
+	Timestamp  time.Time                `json:"timestamp"`
+	link       func(part string) string // nil: there are no links
 }
 
 func sceneOf(d *sinks.Delivery) *scene {

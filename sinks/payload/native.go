@@ -17,8 +17,36 @@ type native struct{}
 func (native) Name() string        { return "native" }
 func (native) ContentType() string { return "application/json" }
 
-func (native) Render(d *sinks.Delivery, o Options) (*Body, error) {
+func (n native) Render(d *sinks.Delivery, o Options) (*Body, error) {
+	if o.Attachments == Multipart {
+		return n.form(d, o)
+	}
 	b := newBody("application/json")
+	if err := b.appendEvent(d, o); err != nil {
+		b.Release()
+		return nil, err
+	}
+	return b, nil
+}
+
+// form is the event as a form: the event in the field event, and each attachment
+// a file in a field of its own, which the event names.
+func (native) form(d *sinks.Delivery, o Options) (*Body, error) {
+	f := newForm(d, multipartForm)
+	f.part("event", "\r\nContent-Type: application/json")
+	if f.err = f.appendEvent(d, o); f.err == nil {
+		*f.text = append(*f.text, "\r\n"...)
+	}
+	for a := range o.place(d, false) {
+		if a.field != "" {
+			f.file(a.field, a.Attachment)
+		}
+	}
+	return f.end()
+}
+
+// appendEvent appends the whole event.
+func (b *Body) appendEvent(d *sinks.Delivery, o Options) error {
 	t := append(*b.text, `{"id":`...)
 	t = appendString(t, d.ID)
 	t = append(t, `,"type":"`+EventType+`","timestamp":`...)
@@ -28,11 +56,10 @@ func (native) Render(d *sinks.Delivery, o Options) (*Body, error) {
 	t = append(t, `,"message":`...)
 	*b.text = t
 	if err := b.appendMessage(d, o); err != nil {
-		b.Release()
-		return nil, err
+		return err
 	}
 	*b.text = append(*b.text, "}}"...)
-	return b, nil
+	return nil
 }
 
 // Message renders data.message of the native event alone, for a mail that was
@@ -139,7 +166,16 @@ func (body *Body) appendAttachment(a placed) error {
 	b = appendStringOrNull(append(b, `,"disposition":`...), a.Disposition)
 	b = appendStringOrNull(append(b, `,"cid":`...), a.CID)
 	b = appendString(append(b, `,"sha256":`...), a.SHA256)
-	if a.omitted != "" {
+	switch {
+	case a.url != "":
+		b = appendString(append(b, `,"encoding":null,"content":null,"url":`...), a.url)
+		*body.text = append(b, `,"omitted":null}`...)
+		return nil
+	case a.field != "":
+		b = appendString(append(b, `,"encoding":"multipart","content":`...), a.field)
+		*body.text = append(b, `,"url":null,"omitted":null}`...)
+		return nil
+	case a.omitted != "":
 		b = appendString(append(b, `,"encoding":null,"content":null,"url":null,"omitted":`...), a.omitted)
 		*body.text = append(b, '}')
 		return nil

@@ -1,6 +1,7 @@
 package payload
 
 import (
+	"errors"
 	"fmt"
 	"iter"
 	"time"
@@ -23,6 +24,11 @@ const (
 	Inline   Attachments = "inline"   // all of them
 	Metadata Attachments = "metadata" // none; each is described
 	None     Attachments = "none"     // none, and the list is empty
+	// Multipart is the native event as a form: the event in one field, each
+	// attachment a file beside it.
+	Multipart Attachments = "multipart"
+	// Store is none, and where each is kept: Options.Link.
+	Store Attachments = "store"
 )
 
 // DefaultInlineLimit is how many octets of attachments, decoded, Auto puts into
@@ -34,22 +40,33 @@ const DefaultInlineLimit = 1 << 20
 type Options struct {
 	Attachments Attachments // "" is Auto
 	InlineLimit int64       // for Auto; 0 is DefaultInlineLimit
-	At          time.Time   // of the attempt; nothing but what a vendor's signature covers depends on it
+	// Link is where an attachment can be had that is not in the body; "" where it
+	// cannot. It must give the same on every attempt. nil: nowhere.
+	Link func(d *sinks.Delivery, a *parser.Attachment) string
+	Only *Filter   // nil: every attachment
+	At   time.Time // of the attempt; nothing but what a vendor's signature covers depends on it
 }
 
 // Validate refuses an unknown mode.
 func (o Options) Validate() error {
 	switch o.Attachments {
-	case "", Auto, Inline, Metadata, None:
+	case "", Auto, Inline, Metadata, None, Multipart:
+		return nil
+	case Store:
+		if o.Link == nil {
+			return errors.New("attachments: store needs to know where: set attachments_to")
+		}
 		return nil
 	}
-	return fmt.Errorf("attachments %q is not %s, %s, %s or %s", o.Attachments, Auto, Inline, Metadata, None)
+	return fmt.Errorf("attachments %q is not %s, %s, %s, %s, %s or %s", o.Attachments, Auto, Inline, Metadata, None, Multipart, Store)
 }
 
 // placed is an attachment that a body names.
 type placed struct {
 	*parser.Attachment
 	omitted string // why its octets are not in the body; "" when they are
+	url     string // where they can be had then; "" where they cannot
+	field   string // of the form they are a file of, under Multipart
 }
 
 // place goes through the attachments that a body names, in order, and says what
@@ -70,6 +87,12 @@ func (o Options) place(d *sinks.Delivery, whole bool) iter.Seq[placed] {
 				continue
 			}
 			switch {
+			case !o.Only.Takes(a.Attachment):
+				a.omitted = "left out by attachments_only of the sink"
+			case o.Attachments == Multipart:
+				a.field = "attachment." + a.PartID
+			case o.Attachments == Store:
+				a.omitted = "stored by itself"
 			case o.Attachments == Metadata:
 				a.omitted = "attachments are sent as metadata"
 			case o.Attachments == Inline || whole:
@@ -78,9 +101,27 @@ func (o Options) place(d *sinks.Delivery, whole bool) iter.Seq[placed] {
 			default:
 				left -= a.Size
 			}
+			if a.omitted != "" && o.Link != nil && o.Only.Takes(a.Attachment) {
+				a.url = o.Link(d, a.Attachment)
+			}
 			if !yield(a) {
 				return
 			}
 		}
+	}
+}
+
+// linkOf is where an attachment can be had, by its partId.
+func (o Options) linkOf(d *sinks.Delivery) func(part string) string {
+	if o.Link == nil {
+		return nil
+	}
+	return func(part string) string {
+		own := *d
+		own.Part = part
+		if a := attachmentOf(&own); a != nil && o.Only.Takes(a) {
+			return o.Link(d, a)
+		}
+		return ""
 	}
 }

@@ -34,6 +34,7 @@
 package payload
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -146,6 +147,9 @@ func (r Renderer) Validate() error {
 	if err := r.Options.Validate(); err != nil {
 		return err
 	}
+	if _, native := r.format().(*native); r.Options.Attachments == Multipart && !native {
+		return errors.New("attachments: multipart goes with format: native; other formats have forms of their own (a template: as: multipart)")
+	}
 	if c, ok := r.Format.(Checker); ok {
 		return c.CheckOptions(r.Options)
 	}
@@ -163,7 +167,12 @@ func (r Renderer) Render(d *sinks.Delivery) (*Body, error) {
 
 // ContentType is the media type of what Render makes, without the parameters
 // that only a body has.
-func (r Renderer) ContentType() string { return r.format().ContentType() }
+func (r Renderer) ContentType() string {
+	if _, native := r.format().(*native); native && r.Options.Attachments == Multipart {
+		return multipartForm
+	}
+	return r.format().ContentType()
+}
 
 // NeedsHeader reports that a body says less without its Header, so that the format
 // is not for files.

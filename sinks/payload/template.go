@@ -93,6 +93,7 @@ func (t *template) Render(d *sinks.Delivery, o Options) (*Body, error) {
 	}
 	b := newBody(t.ContentType())
 	x := &filling{scene: sceneOf(d), delivery: d, options: o, body: b}
+	x.scene.link = o.linkOf(d)
 	if err := x.render(t); err != nil {
 		b.Release()
 		return nil, err
