@@ -200,6 +200,44 @@ func FuzzTNEF(f *testing.F) {
 	})
 }
 
+// FuzzReport reads delivery reports, the bounces that are text, and the fields a
+// server on the way writes.
+func FuzzReport(f *testing.F) {
+	for _, s := range []string{"Reporting-MTA: dns; a\n\nFinal-Recipient: rfc822; b@c\nAction: failed\nStatus: 5.1.1 (x)\nDiagnostic-Code: smtp; 550\n d\n", "Hi. This is the qmail-send program at a.\n\n<b@c>:\nd (#5.1.1)\n\n--- Below\n\nMessage-ID: <e@f>\n\ng",
+		"550 5.1.1 no\n----- Original message -----\nSubject: a\n\nb", "from a (b) by c for <d@e>; Tue", "<mailto:a@b>, <https://c/d>"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		for _, mail := range []string{
+			"Content-Type: message/delivery-status\n\n" + s,
+			"X-Failed-Recipients: " + clip(strings.Map(func(r rune) rune {
+				if r < ' ' {
+					return ' '
+				}
+				return r
+			}, s), 200) + ", a@b\n\n" + s,
+			"From: a@b\n\n" + s,
+		} {
+			m := parseOctets(t, []byte(mail), Limits{})
+			checkMessage(t, m)
+			if m.Bounce != nil && len(m.Bounce.Recipients) > maxBounced {
+				t.Errorf("%d recipients", len(m.Bounce.Recipients))
+			}
+		}
+		for _, u := range listAddresses(s) {
+			if strings.ContainsAny(u, " \t\r\n") || !utf8.ValidString(u) {
+				t.Errorf("an address of a list %q", u)
+			}
+		}
+		p := newParse()
+		for _, a := range p.deliveredTo(header{newField("Received", s), newField("Received", "x for "+s)}) {
+			if !strings.Contains(a, "@") || !utf8.ValidString(a) {
+				t.Errorf("a recipient %q", a)
+			}
+		}
+	})
+}
+
 func FuzzReply(f *testing.F) {
 	for _, s := range []string{"a\n\n> b", "On 1 Jan 2026, a@b wrote:\n> c", "a\n-- \nb", "From: a\nTo: b\nDate: c", "-----Original Message-----\na", "a\n\nSent from my iPhone"} {
 		f.Add(s)
