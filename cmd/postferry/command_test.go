@@ -3,6 +3,7 @@ package main_test
 import (
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -91,6 +92,10 @@ func TestParsePrintsOneDocumentPerFileInOrder(t *testing.T) {
 			}
 		})
 	}
+	together, err := exec.Command("sh", "-c", mailtest.BuildBinary(t)+" parse "+filepath.Join(dir, "a.eml")+" none.eml 2>&1").Output()
+	if lines := strings.Split(string(together), "\n"); err == nil || len(lines) != 3 || !strings.HasSuffix(lines[0], "}") || !strings.HasPrefix(lines[1], "postferry: ") {
+		t.Errorf("documents and errors mix where both go to one place (%v):\n%s", err, together)
+	}
 	if code, out, stderr := program(t, dir, "Subject: four\r\n\r\n", nil, "parse", "/dev/stdin"); code != 0 || !slices.Equal(subjects(out), []string{"four"}) {
 		t.Errorf("a pipe: exit code %d, %s: %s", code, out, stderr)
 	}
@@ -113,6 +118,7 @@ func TestExitCodesAndTheOneLineBehindThem(t *testing.T) {
 	kind := write("kind.yaml", "version: 1\nmailboxes:\n  a: {server: imaps://mail.example, username: a, password: canary-1, deliver: [out]}\nsinks:\n  out: {type: webhok, url: https://x.example}\n")
 	pop := write("pop.yaml", "version: 1\nmailboxes:\n  a: {server: pop3s://mail.example, username: a, password: canary-1, after: seen, backfill: none, deliver: [out]}\nsinks:\n  out: {type: file, path: out.jsonl}\n")
 	when := write("when.yaml", "version: 1\nmailboxes:\n  a: {server: imaps://mail.example, username: a, password: canary-1, deliver: [{to: out, when: 'has(message.subjekt, \"x\")'}]}\nsinks:\n  out: {type: file, path: out.jsonl}\n")
+	port := write("port.yaml", "version: 1\nmailboxes:\n  a: {server: \"imaps://mail.example:99999\", username: a, password: canary-1, deliver: [out]}\nsinks:\n  out: {type: file, path: out.jsonl}\n")
 	for _, c := range []struct {
 		name string
 		args []string
@@ -130,6 +136,8 @@ func TestExitCodesAndTheOneLineBehindThem(t *testing.T) {
 		{"a kind misspelt", []string{"config", "show", "-c", kind}, 78, []string{"kind.yaml:5", "webhok", "webhook"}},
 		{"an action POP3 has not", []string{"config", "show", "-c", pop}, 78, []string{"pop.yaml:3", "after", "delete"}},
 		{"a field misspelt in when", []string{"config", "show", "-c", when}, 78, []string{"when.yaml:3", "subjekt", "subject"}},
+		{"a port that cannot be", []string{"config", "show", "-c", port}, 78, []string{"port.yaml:3", "between 1 and 65535"}},
+		{"a replay to no URL of the web", []string{"replay", "1", "--to", "ftp://example.com/", "-c", good}, 64, []string{"https://host/path"}},
 		{"a store that is not there", []string{"status", "-c", good}, 69, []string{"no store"}},
 		{"tail with nobody running", []string{"tail", "-c", good}, 69, []string{"no postferry is running"}},
 		{"config show", []string{"config", "show", "-c", good}, 0, []string{"mail.example"}},

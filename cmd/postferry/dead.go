@@ -74,7 +74,7 @@ func (c *cli) changeCommand(use, short, long, done string, all spool.State, do f
 					n, err = do(op, ctx, targets(args)...)
 				}
 				p.clear()
-				return c.sayChanged(&output, n, nil, "deliveries", done, err)
+				return c.sayChanged(&output, n, nil, count(n, "delivery", "deliveries")+" "+done, err)
 			})
 		},
 	}
@@ -115,12 +115,12 @@ func changeAll(ctx context.Context, op admin.Operator, state spool.State, p *pro
 }
 
 // sayChanged tells what was done, and exits with 65 if some of it could not be.
-func (c *cli) sayChanged(output *outputFlag, n int, items []spool.ID, what, done string, err error) error {
+func (c *cli) sayChanged(output *outputFlag, n int, items []spool.ID, done string, err error) error {
 	r := changed{Deliveries: n, Mails: items}
 	if err != nil {
 		r.Error = err.Error()
 	}
-	if said := output.write(c.out, r, func() { fmt.Fprintf(c.out, "%d %s %s\n", n, what, done) }); said != nil {
+	if said := output.write(c.out, r, func() { fmt.Fprintln(c.out, done) }); said != nil {
 		return said
 	}
 	return notThere(err)
@@ -143,7 +143,7 @@ on their server nothing changes.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.operate(cmd, false, func(ctx context.Context, _ *setup, op admin.Operator) error {
 				n, items, err := forget(ctx, op, args)
-				return c.sayChanged(&output, n, items, "mails", "erased", err)
+				return c.sayChanged(&output, n, items, count(n, "mail", "mails")+" erased", err)
 			})
 		},
 	}

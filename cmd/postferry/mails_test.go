@@ -103,7 +103,7 @@ func TestOperatorCommands(t *testing.T) {
 				t.Errorf("show --raw: exit code %d, %d octets of %d", code, len(out), len(mails[0]))
 			}
 
-			if code, out, stderr := w.run("dead", "retry", id); code != 0 || out != "1 deliveries tried again\n" {
+			if code, out, stderr := w.run("dead", "retry", id); code != 0 || out != "1 delivery tried again\n" {
 				t.Fatalf("dead retry: exit code %d: %s%s", code, out, stderr)
 			}
 			deliver()
@@ -114,7 +114,7 @@ func TestOperatorCommands(t *testing.T) {
 			w.await("no dead letter", func() bool { return len(w.list("--state", "dead")) == 0 })
 
 			before := w.receiver.Count()
-			if code, out, stderr := w.run("replay", id, fmt.Sprint(all[0].ID)); code != 0 || out != "2 deliveries are due again\n" {
+			if code, out, stderr := w.run("replay", id, fmt.Sprint(all[0].ID)); code != 0 || out != "2 deliveries made due again\n" {
 				t.Fatalf("replay: exit code %d: %s%s", code, out, stderr)
 			}
 			deliver()
@@ -128,7 +128,7 @@ func TestOperatorCommands(t *testing.T) {
 			w.await("all delivered", func() bool { return len(w.list("--state", "delivered")) == 4 })
 
 			other := mailtest.NewReceiver(t)
-			if code, out, stderr := w.run("replay", id, "--to", other.URL+"/elsewhere"); code != 0 || !strings.HasPrefix(out, "1 deliveries sent to http://127.0.0.1") {
+			if code, out, stderr := w.run("replay", id, "--to", other.URL+"/elsewhere"); code != 0 || !strings.HasPrefix(out, "1 delivery sent to http://127.0.0.1") {
 				t.Fatalf("replay --to: exit code %d: %s%s", code, out, stderr)
 			}
 			first := w.receiver.Requests()[slices.IndexFunc(w.receiver.Requests(), func(r mailtest.Request) bool { return r.ID == id })]
@@ -137,7 +137,7 @@ func TestOperatorCommands(t *testing.T) {
 			}
 			verifyAll(t, other.Requests())
 
-			if code, out, stderr := w.run("forget", fmt.Sprint(all[0].ID)); code != 0 || out != "1 mails erased\n" {
+			if code, out, stderr := w.run("forget", fmt.Sprint(all[0].ID)); code != 0 || out != "1 mail erased\n" {
 				t.Fatalf("forget: exit code %d: %s%s", code, out, stderr)
 			}
 			if code, out, stderr := w.run("forget", "inbox@example.com"); code != 0 || out != "3 mails erased\n" {

@@ -91,6 +91,9 @@ func (c *cli) parse(f parseFlags, args []string) error {
 		}
 		if err != nil {
 			failed++
+			if err := out.Flush(); err != nil { // or the two would mix where both go to one place
+				return fmt.Errorf("%w: %w", errOutput, err)
+			}
 			p.clear()
 			fmt.Fprintln(c.err, "postferry:", err)
 		}

@@ -39,6 +39,11 @@ func TestReloadReconnectsOnlyWhatChanged(t *testing.T) {
 		t.Errorf("%d sign-ins of the mailbox that stayed as it was, want 1; %d of the one that changed, want 2", a, g)
 	}
 
+	w.write("quota: 2GB\nmailboxes:\n" + w.box("ada", "imaps", ada) + "\nsinks:\n" + w.sink("app", w.receiver.URL))
+	if err := p.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	p.Stderr.Await(t, "quota was 0 and is now 2GB: restart postferry to change it")
 	w.write("mailboxes:\n  ada: {server: nonsense}\n")
 	if err := p.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)

@@ -30,14 +30,14 @@ done twice.
 With --to they go to another URL instead, at once and by this command: the same
 body under the same id, signed with the sink's secret where it is a webhook. The
 sink's own headers and credentials are not sent there, and nothing is recorded.`,
-		"are due again", "", admin.Operator.Replay)
+		"made due again", "", admin.Operator.Replay)
 	again := cmd.RunE
 	cmd.Flags().StringVar(&to, "to", "", "send to this `URL` instead")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if !cmd.Flags().Changed("to") {
 			return again(cmd, args)
 		}
-		if u, err := url.Parse(to); err != nil || u.Host == "" {
+		if u, err := url.Parse(to); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
 			return usageError(errors.New("--to must be https://host/path or http://host/path"))
 		}
 		return c.replayTo(cmd, to, targets(args))
@@ -77,7 +77,7 @@ func (c *cli) replayTo(cmd *cobra.Command, to string, all []spool.Target) error 
 			}
 			octets.Close()
 		}
-		fmt.Fprintf(c.out, "%d deliveries sent to %s\n", sent, hostOf(to))
+		fmt.Fprintf(c.out, "%s sent to %s\n", count(sent, "delivery", "deliveries"), hostOf(to))
 		return errors.Join(errs...)
 	})
 }

@@ -162,6 +162,7 @@ func restartOnly(old, now *setup) error {
 		{"store", old.Store, now.Store},
 		{"listen", old.Listen, now.Listen},
 		{"retain", old.Retain, now.Retain},
+		{"quota", old.Quota, now.Quota},
 	} {
 		if c.old != c.now {
 			return fmt.Errorf("%s was %v and is now %v: restart postferry to change it", c.key, c.old, c.now)

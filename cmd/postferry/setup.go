@@ -87,6 +87,9 @@ func (c *cli) lookup(name string) (string, bool) {
 
 // mailbox reads what the mailbox's protocol adds, and compiles its routes.
 func (s *setup) mailbox(m *config.Mailbox) error {
+	if _, err := config.ParseServer(m.Server); err != nil {
+		return nil // said already
+	}
 	server, err := dial.Parse(m.Server, m.Insecure)
 	if err != nil {
 		return m.Section.Error("server", err)
