@@ -41,6 +41,12 @@ var providers = []struct{ domain, hint string }{
 	{"mail.yahoo.com", ownHint},
 	{"aol.com", ownHint},
 	{"mail.me.com", ownHint},
+	{"fastmail.com", ownHint},
+	{"gmx.net", switchHint},
+	{"gmx.com", switchHint},
+	{"web.de", switchHint},
+	{"zoho.com", switchHint},
+	{"zoho.eu", switchHint},
 }
 
 // TokenHint says what to change when the server at host refuses an access token.

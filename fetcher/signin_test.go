@@ -18,6 +18,8 @@ func TestSignInHintKnowsWhatProvidersSay(t *testing.T) {
 		{"Microsoft does not say why", "outlook.office365.com", "NO LOGIN failed.", "oauth2"},
 		{"Microsoft, account blocked", "outlook.office365.com", "NO LOGIN failed. Account is blocked. Login to your account via a web browser to verify your identity.", "web browser first"},
 		{"Yahoo", "imap.mail.yahoo.com", "NO [AUTHENTICATIONFAILED] LOGIN Invalid credentials", "security settings"},
+		{"Fastmail", "imap.fastmail.com", "NO Invalid credentials", "security settings"},
+		{"GMX", "pop.gmx.net", "-ERR [AUTH] authentication failed", "switch it on"},
 		{"locked", "mail.example.com", "-ERR Your ACCOUNT is temporarily locked", "account is locked"},
 		{"too many tries", "mail.example.com", "NO Too many failed login attempts", "account is locked"},
 		{"a plain refusal", "mail.example.com", "NO [AUTHENTICATIONFAILED] Authentication failed.", ""},

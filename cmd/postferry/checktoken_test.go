@@ -7,8 +7,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/postferry/postferry/internal/dial"
 	"github.com/postferry/postferry/internal/mailtest"
 	"github.com/postferry/postferry/internal/mailtest/authd"
+	"github.com/postferry/postferry/internal/secret"
 )
 
 func TestCheckTellsOfAccessTokens(t *testing.T) {
@@ -56,5 +58,53 @@ func TestCheckTellsOfAccessTokens(t *testing.T) {
 				t.Errorf("a secret in the output:\n%s", out)
 			}
 		})
+	}
+}
+
+// Everything postferry prints and writes is looked at for tokens and secrets, but for
+// the file that keeps the newest refresh token.
+func TestTokensAreNowhereToBeSeen(t *testing.T) {
+	a := authd.Start(t)
+	a.Rotate()
+	w := &world{t: t, dovecot: mailtest.StartDovecot(t, a.Dovecot(t)...), binary: mailtest.BuildBinary(t), dir: t.TempDir()}
+	w.config = filepath.Join(w.dir, "postferry.yaml")
+	w.dovecot.AddUser(t, ada, password)
+	w.fill(mailtest.Mix(2, 1))
+	oauth2 := "{client_id: " + authd.ClientID + ", client_secret: " + authd.ClientSecret + ", token_url: \"" + a.TokenURL() + "\", refresh_token: " + a.Consent(ada) + "}"
+	config := "mailboxes:\n"
+	for _, scheme := range []string{"imaps", "pop3s"} {
+		config += "  " + scheme + ": {server: \"" + w.dovecot.URL(scheme) + "\", tls: {ca_file: " + w.dovecot.CAFile + "}, username: " + ada + ", oauth2: " + oauth2 + ", backfill: all, deliver: [out]}\n"
+	}
+	w.write(config + "sinks:\n  out: {type: file, path: out.jsonl}\n")
+	said := ""
+	for _, args := range [][]string{
+		{"run", "--once", "--log-level", "debug"}, {"run", "--once", "--log-level", "debug", "--log-format", "json"}, {"check", "--transcript"}, {"check", "-o", "json", "--transcript"},
+		{"config", "show"}, {"status"}, {"list"}, {"list", "-o", "json"},
+	} {
+		code, stdout, stderr := w.run(args...)
+		if code != 0 {
+			t.Errorf("%q exits with %d: %s", args, code, stderr)
+		}
+		said += stdout + stderr
+	}
+	for name, text := range tree(t, w.dir) {
+		switch {
+		case name == w.config:
+		case strings.HasSuffix(name, ".tokens"):
+			if !strings.Contains(text, "refresh-canary") {
+				t.Errorf("%s keeps no refresh token", name)
+			}
+		default:
+			said += text
+		}
+	}
+	hide := dial.NewHider(secret.New("canary"))
+	for line := range strings.Lines(said) {
+		if hide.Holds(line) {
+			t.Errorf("a secret in %q", line)
+		}
+	}
+	if n := len(a.Requests()); n != 4 { // one for each command that signs in, however many mailboxes share the token
+		t.Errorf("%d tokens were asked for, want 4", n)
 	}
 }

@@ -115,18 +115,3 @@ func retrieveAll(t testing.TB, s *pop3.Source) (mails [][]byte) {
 	}
 	return mails
 }
-
-func BenchmarkRetrieve(b *testing.B) {
-	d := mailtest.StartDovecot(b)
-	d.AddUser(b, ada, password)
-	for _, raw := range mailtest.Mix(500, 1) {
-		d.Append(b, ada, "INBOX", raw)
-	}
-	s := newSource(b, dovecotOptions(b, d, "pop3s", false))
-	for b.Loop() {
-		if n := len(retrieveAll(b, s)); n != 500 {
-			b.Fatalf("%d mails came", n)
-		}
-	}
-	b.ReportMetric(float64(500*b.N)/b.Elapsed().Seconds(), "mails/s")
-}

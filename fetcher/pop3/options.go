@@ -42,7 +42,7 @@ import (
 
 // Defaults of Options.
 const (
-	DefaultWindowMails  = 64
+	DefaultWindowMails  = 256
 	DefaultWindowOctets = 8 << 20
 	DefaultMaxOctets    = 1 << 30
 	DefaultSilence      = 60 * time.Second
