@@ -136,6 +136,15 @@ func TestOperatorCommands(t *testing.T) {
 				t.Errorf("replay --to sent %+v, want %s with the body it had", got, id)
 			}
 			verifyAll(t, other.Requests())
+			other.Statuses(http.StatusServiceUnavailable)
+			code, out, _ := w.run("replay", id, "--to", other.URL, "-o", "json")
+			var answer struct {
+				Deliveries int
+				Error      string
+			}
+			if err := json.Unmarshal([]byte(out), &answer); code != 75 || err != nil || answer.Deliveries != 0 || !strings.Contains(answer.Error, "503") {
+				t.Errorf("replay --to a receiver that refuses: exit code %d, error %v: %s", code, err, out)
+			}
 
 			if code, out, stderr := w.run("forget", fmt.Sprint(all[0].ID)); code != 0 || out != "1 mail erased\n" {
 				t.Fatalf("forget: exit code %d: %s%s", code, out, stderr)

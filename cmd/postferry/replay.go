@@ -70,15 +70,23 @@ func (c *cli) replayTo(cmd *cobra.Command, to string, all []spool.Target) error 
 					continue
 				}
 				if err := s.sendTo(ctx, to, m, d, octets, log); err != nil {
-					errs = append(errs, fmt.Errorf("sending %s: %w", d.ID, err))
+					errs = append(errs, &exitError{code: exitTemporary, err: fmt.Errorf("sending %s: %w", d.ID, err)})
 					continue
 				}
 				sent++
 			}
 			octets.Close()
 		}
-		fmt.Fprintf(c.out, "%s sent to %s\n", count(sent, "delivery", "deliveries"), hostOf(to))
-		return errors.Join(errs...)
+		err := errors.Join(errs...)
+		r := changed{Deliveries: sent}
+		if err != nil {
+			r.Error = err.Error()
+		}
+		output := outputFlag{format: cmd.Flags().Lookup("output").Value.String()}
+		said := output.write(c.out, r, func() {
+			fmt.Fprintf(c.out, "%s sent to %s\n", count(sent, "delivery", "deliveries"), hostOf(to))
+		})
+		return errors.Join(said, err)
 	})
 }
 
