@@ -16,9 +16,16 @@ type Health struct {
 	done chan struct{}
 }
 
+// Route is something else that is served at the address, under a pattern of
+// http.ServeMux.
+type Route struct {
+	Pattern string
+	Handler http.Handler
+}
+
 // ListenHealth opens the address, host:port, and serves until Close. status is
 // asked for each /readyz.
-func ListenHealth(address string, status func(context.Context) (Status, error)) (*Health, error) {
+func ListenHealth(address string, status func(context.Context) (Status, error), more ...Route) (*Health, error) {
 	ln, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("opening the address of health checks: %w; set listen to another host:port, or to \"\" for none", err)
@@ -34,6 +41,9 @@ func ListenHealth(address string, status func(context.Context) (Status, error)) 
 		}
 		fmt.Fprintln(w, "ok")
 	})
+	for _, r := range more {
+		mux.Handle(r.Pattern, r.Handler)
+	}
 	h := &Health{addr: ln.Addr().String(), done: make(chan struct{}), http: &http.Server{
 		Handler:           http.MaxBytesHandler(mux, 0),
 		ReadHeaderTimeout: 5 * time.Second,

@@ -12,6 +12,7 @@ func (c *Config) decode() Errors {
 	section.keys = blocks
 	var t top
 	errs := flatten(nil, section.Decode(&t))
+	c.PublicURL, c.LinkSecret = t.PublicURL, t.LinkSecret
 	c.Version, c.Retain, c.Listen, c.Quota = t.Version, t.Retain, t.Listen, t.Quota
 	var err error
 	if c.Store, err = c.env.store(t.Store, c.root.find("store")); err != nil {

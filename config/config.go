@@ -1,24 +1,30 @@
 package config
 
 import (
+	"errors"
 	"fmt"
+	"net/url"
 	"reflect"
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"github.com/postferry/postferry/internal/secret"
 )
 
 // Config is a loaded configuration. It does not change; a reload loads another.
 type Config struct {
-	Version   int           // 1
-	Store     Store         // where the spool is
-	Retain    time.Duration // delivered mail is kept this long for replay; 0: not at all
-	Listen    string        // host:port of health, metrics and API; "": off
-	Quota     Size          // what the store may take of the disk; 0: no limit
-	Mailboxes []*Mailbox    // in the order of the files
-	Sinks     []*Sink       // in the order of the files
-	Files     []string      // read, in order
-	Dir       string        // absolute folder of the first file
+	Version    int           // 1
+	Store      Store         // where the spool is
+	Retain     time.Duration // delivered mail is kept this long for replay; 0: not at all
+	Listen     string        // host:port of health, metrics and API; "": off
+	Quota      Size          // what the store may take of the disk; 0: no limit
+	PublicURL  string        // where the address of Listen is reached from outside; "": no links to attachments
+	LinkSecret secret.Secret // signs such links
+	Mailboxes  []*Mailbox    // in the order of the files
+	Sinks      []*Sink       // in the order of the files
+	Files      []string      // read, in order
+	Dir        string        // absolute folder of the first file
 
 	env      *environment
 	root     *node
@@ -48,6 +54,9 @@ type top struct {
 	Retain  time.Duration `config:"retain" doc:"delivered mail is kept for replay this long; 0: not at all"`
 	Listen  string        `config:"listen" doc:"address of health checks, metrics and the API; empty: off"`
 	Quota   Size          `config:"quota" doc:"what the store may take of the disk, as in 2GB or 500MiB; 0: no limit"`
+
+	PublicURL  string        `config:"public_url" doc:"https:// address at which others reach listen: attachments that are not in a body get links there, good for as long as the mail is retained (docs/attachments.md)"`
+	LinkSecret secret.Secret `config:"link_secret" doc:"signs those links: 16 characters or more. Make one with: openssl rand -base64 32"`
 }
 
 var topType = reflect.TypeFor[top]()
@@ -63,7 +72,27 @@ func (t *top) Validate() error {
 	if 0 < t.Quota && t.Quota < minQuota {
 		return At("quota", fmt.Errorf("%s is less than a store needs; write 1MB or more, or 0 for no limit", t.Quota))
 	}
+	if err := t.checkLinks(); err != nil {
+		return err
+	}
 	return At("listen", checkListen(t.Listen))
+}
+
+// checkLinks refuses links that nobody could follow, or anybody could make.
+func (t *top) checkLinks() error {
+	if t.PublicURL == "" {
+		return nil
+	}
+	u, err := url.Parse(t.PublicURL)
+	switch {
+	case err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "":
+		return At("public_url", errors.New("wants https://host, perhaps with a path"))
+	case t.Listen == "":
+		return At("public_url", errors.New("listen is off, so nothing would answer there"))
+	case !t.LinkSecret.IsZero() && len(t.LinkSecret.Reveal()) < 16:
+		return At("link_secret", errors.New("has fewer than 16 characters; make one with: openssl rand -base64 32"))
+	}
+	return nil
 }
 
 // minQuota is below what any store can work with: a unit was forgotten.

@@ -22,6 +22,8 @@ func attachments(k *config.Sink, o *payload.Options) error {
 		}
 	}
 	switch {
+	case k.AttachmentsTo == nil && o.Attachments == payload.Store:
+		return k.Section.Error("attachments", errors.New("store needs to know where: set attachments_to"))
 	case k.AttachmentsTo == nil:
 		return nil
 	case o.Attachments != payload.Store:

@@ -107,7 +107,11 @@ func (c *cli) run(cmd *cobra.Command, f runFlags) error {
 // serve is the service: health checks, reloads on SIGHUP, and the end by SIGTERM.
 func (c *cli) serve(cmd *cobra.Command, s *setup, v *service, log *slog.Logger) error {
 	if s.Listen != "" {
-		health, err := admin.ListenHealth(s.Listen, v.status)
+		var more []admin.Route
+		if l := newLinker(s.Config); l != nil {
+			more = append(more, admin.Route{Pattern: "GET " + linksPath + "{delivery}/{part}", Handler: l.served(v.spool, log)})
+		}
+		health, err := admin.ListenHealth(s.Listen, v.status, more...)
 		if err != nil {
 			return configError(err)
 		}
@@ -163,6 +167,8 @@ func restartOnly(old, now *setup) error {
 		{"listen", old.Listen, now.Listen},
 		{"retain", old.Retain, now.Retain},
 		{"quota", old.Quota, now.Quota},
+		{"public_url", old.PublicURL, now.PublicURL},
+		{"link_secret", old.LinkSecret, now.LinkSecret}, // which prints masked
 	} {
 		if c.old != c.now {
 			return fmt.Errorf("%s was %v and is now %v: restart postferry to change it", c.key, c.old, c.now)

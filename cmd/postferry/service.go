@@ -108,6 +108,9 @@ func newerStore(path string) error {
 
 // newService puts the halves together. Nothing runs yet; close ends it.
 func newService(s *setup, sp *spool.Spool, log *slog.Logger, o serviceOptions) (*service, error) {
+	if s.PublicURL != "" && s.LinkSecret.IsZero() {
+		return nil, configError(errors.New("public_url is set, and nothing signs the links: set link_secret; make one with: openssl rand -base64 32"))
+	}
 	v := &service{spool: sp, tokens: s.tokenPool(log), log: log, started: time.Now(), options: o}
 	if err := v.prepare(s, nil, nil); err != nil {
 		return nil, err

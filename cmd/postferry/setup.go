@@ -135,7 +135,7 @@ func (s *setup) sink(k *config.Sink) error {
 			continue
 		}
 		make, err := kind.read(k)
-		r, formatErr := renderer(k)
+		r, formatErr := s.renderer(k)
 		s.sinks = append(s.sinks, sinkSetup{k, make, r})
 		return errors.Join(err, formatErr)
 	}
@@ -143,7 +143,7 @@ func (s *setup) sink(k *config.Sink) error {
 }
 
 // renderer reads what the sink's format adds.
-func renderer(k *config.Sink) (payload.Renderer, error) {
+func (s *setup) renderer(k *config.Sink) (payload.Renderer, error) {
 	format, err := payload.Lookup(k.Format)
 	if err != nil {
 		return payload.Renderer{}, k.Section.OneOf("format", k.Format, payload.Formats())
@@ -152,6 +152,9 @@ func renderer(k *config.Sink) (payload.Renderer, error) {
 		return payload.Renderer{}, err
 	}
 	r := payload.Renderer{Format: format, Options: payload.Options{Attachments: payload.Attachments(k.Attachments)}}
+	if l := newLinker(s.Config); l != nil {
+		r.Options.Link = l.link
+	}
 	if err := attachments(k, &r.Options); err != nil {
 		return payload.Renderer{}, err
 	}

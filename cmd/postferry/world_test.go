@@ -60,7 +60,13 @@ func (w *world) mailbox(scheme string, more ...string) {
 // write writes the configuration.
 func (w *world) write(body string) {
 	w.t.Helper()
-	if err := os.WriteFile(w.config, []byte("version: 1\nlisten: \"\"\n"+body), 0o600); err != nil {
+	w.writeWhole("version: 1\nlisten: \"\"\n" + body)
+}
+
+// writeWhole writes the configuration from its first line on.
+func (w *world) writeWhole(text string) {
+	w.t.Helper()
+	if err := os.WriteFile(w.config, []byte(text), 0o600); err != nil {
 		w.t.Fatal(err)
 	}
 }
