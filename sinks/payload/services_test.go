@@ -77,6 +77,25 @@ func TestPostmarkHasTheMailWhenAskedTo(t *testing.T) {
 	}
 }
 
+// Receivers take whatever has an id for an image of the HTML.
+func TestAnEmptyContentIDIsNone(t *testing.T) {
+	d := letter(t)
+	for i := range d.Message.Attachments {
+		d.Message.Attachments[i].CID = ptr("")
+	}
+	for name, f := range every() {
+		if name == "native" || strings.HasPrefix(name, "cloudevents") || strings.HasSuffix(name, "with the mail") || f.ContentType() == "message/rfc822" {
+			continue // which say what the mail says
+		}
+		text, _ := body(t, d, f, Options{})
+		for _, key := range []string{"ContentID", "content_id", "content-id", "content-ids", "content-id-map"} {
+			if strings.Contains(text, key) {
+				t.Errorf("%s has a %s", name, key)
+			}
+		}
+	}
+}
+
 func TestPostmarkDescribesWhatIsLeftOut(t *testing.T) {
 	text, _ := body(t, letter(t), &postmark{}, Options{Attachments: Metadata})
 	if want := `"Attachments":[{"Name":"logo.png","Content":"","ContentType":"image/png","ContentLength":8,"ContentID":"logo@customer.example"},`; !strings.Contains(text, want) {

@@ -180,7 +180,7 @@ func (s *mimeScan) header() (entity, error) {
 	if ends {
 		e = readEntity(lines)
 	}
-	encoded := e.identity && e.boundary == "" && !e.message && s.parts < len(s.encode) && s.encode[s.parts]
+	encoded := e.boundary == "" && !e.message && s.parts < len(s.encode) && s.encode[s.parts]
 	end := ""
 	for i, line := range lines {
 		end = lineEnd(line, end)
