@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
+	"github.com/postferry/postferry/config"
 	"github.com/postferry/postferry/fetcher"
 	"github.com/postferry/postferry/fetcher/imap"
 	"github.com/postferry/postferry/internal/dial"
@@ -171,6 +173,11 @@ func (c *mailboxCheck) capabilities(a account) {
 			if f := strings.Fields(o); len(f) > 1 && strings.EqualFold(f[0], "EXPIRE") && !strings.EqualFold(f[1], "NEVER") { // RFC 2449 section 6.7
 				c.record.Warn("the server deletes mail by itself after %s days (EXPIRE)", c.record.Clean(f[1]))
 			}
+			if f := strings.Fields(o); len(f) > 1 && strings.EqualFold(f[0], "LOGIN-DELAY") { // RFC 2449 section 6.5
+				if seconds, err := strconv.Atoi(f[1]); err == nil && time.Duration(seconds)*time.Second > c.interval() {
+					c.record.Warn("the server wants %d seconds between sign-ins (LOGIN-DELAY), and schedule is shorter", seconds)
+				}
+			}
 		}
 		return
 	}
@@ -181,6 +188,16 @@ func (c *mailboxCheck) capabilities(a account) {
 	if a.idle && !has("IDLE") {
 		c.record.Warn("the server lacks IDLE: it is asked for news instead, which takes longer; idle: false leaves that to the schedule")
 	}
+}
+
+// interval is the time between the next two polls.
+func (c *mailboxCheck) interval() time.Duration {
+	s, err := config.ParseSchedule(c.Schedule)
+	if err != nil {
+		return 0 // was read before
+	}
+	next := s.Next(time.Now())
+	return s.Next(next).Sub(next)
 }
 
 // plan are the steps of the mailbox, in order.
