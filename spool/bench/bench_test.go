@@ -5,7 +5,10 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"io"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"path/filepath"
 	"slices"
@@ -34,24 +37,52 @@ const (
 	rounds  = 3
 )
 
-// contestants carry n mails from being accepted to a worker that does nothing.
-var contestants = []struct {
+// contestant carries n mails from being accepted to deliver, and tells how long
+// it took.
+type contestant struct {
 	name string
-	run  func(b *testing.B, n int) time.Duration
-}{
-	{"spool", runSpool},
-	{"dispatcher", runDispatcher},
-	{"river", runRiver},
+	run  func(b *testing.B, n int, deliver func(context.Context, io.Reader) error) time.Duration
 }
 
-// BenchmarkAcceptToDelivered runs each contestant in turn, a few rounds, and
-// reports the median of its rounds.
-func BenchmarkAcceptToDelivered(b *testing.B) {
+// BenchmarkNoOp is to a worker that does nothing.
+func BenchmarkNoOp(b *testing.B) {
+	compete(b, func(context.Context, io.Reader) error { return nil },
+		contestant{"spool", runSpool}, contestant{"dispatcher", runDispatcher}, contestant{"river", runRiver})
+}
+
+// BenchmarkHTTP is to a worker that posts the mail to a receiver on the same
+// machine.
+func BenchmarkHTTP(b *testing.B) {
+	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := io.Copy(io.Discard, r.Body); err != nil {
+			b.Error(err)
+		}
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	defer receiver.Close()
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: callers}}
+	defer client.CloseIdleConnections()
+	compete(b, func(ctx context.Context, octets io.Reader) error {
+		r, err := http.NewRequestWithContext(ctx, http.MethodPost, receiver.URL, octets)
+		if err != nil {
+			return err
+		}
+		answer, err := client.Do(r)
+		if err != nil {
+			return err
+		}
+		return answer.Body.Close()
+	}, contestant{"dispatcher", runDispatcher}, contestant{"river", runRiver})
+}
+
+// compete runs each contestant in turn, a few rounds, and reports the median of
+// its rounds.
+func compete(b *testing.B, deliver func(context.Context, io.Reader) error, contestants ...contestant) {
 	rates, costs := make([][]float64, len(contestants)), make([][]float64, len(contestants))
 	for range rounds {
 		for i, c := range contestants {
 			before := cpu(b)
-			took := c.run(b, b.N)
+			took := c.run(b, b.N, deliver)
 			rates[i] = append(rates[i], float64(b.N)/took.Seconds())
 			costs[i] = append(costs[i], 1000*(cpu(b)-before).Seconds()/float64(b.N))
 		}
@@ -121,7 +152,7 @@ func takeAll(ctx context.Context, b *testing.B, sp *spool.Spool, n int, wg *sync
 }
 
 // runSpool is the spool alone.
-func runSpool(b *testing.B, n int) time.Duration {
+func runSpool(b *testing.B, n int, deliver func(context.Context, io.Reader) error) time.Duration {
 	ctx, cancel := context.WithCancel(b.Context())
 	defer cancel()
 	sp := openSpool(b)
@@ -145,6 +176,9 @@ func runSpool(b *testing.B, n int) time.Duration {
 			for {
 				c, err := sp.Due(ctx, "app")
 				if err == nil {
+					err = deliver(ctx, c.Item.Octets.Reader())
+				}
+				if err == nil {
 					err = sp.Record(ctx, c.Item.ID, spool.Outcome{Delivery: c.Delivery, State: spool.Delivered, Attempt: spool.Attempt{At: time.Now()}})
 				}
 				if err != nil {
@@ -165,24 +199,25 @@ func runSpool(b *testing.B, n int) time.Duration {
 	return took
 }
 
-// noSink takes responsibility at once.
-type noSink struct{}
+// sink is deliver as one.
+type sink func(context.Context, io.Reader) error
 
-func (noSink) Deliver(context.Context, *sinks.Delivery) (sinks.Receipt, error) {
-	return sinks.Receipt{}, nil
+func (s sink) Deliver(ctx context.Context, d *sinks.Delivery) (sinks.Receipt, error) {
+	return sinks.Receipt{}, s(ctx, d.Octets.Reader())
 }
-func (noSink) Close() error { return nil }
+
+func (s sink) Close() error { return nil }
 
 // runDispatcher is the whole of what lies between a mailbox and a sink: every
 // mail is parsed and routed.
-func runDispatcher(b *testing.B, n int) time.Duration {
+func runDispatcher(b *testing.B, n int, deliver func(context.Context, io.Reader) error) time.Duration {
 	ctx, cancel := context.WithCancel(b.Context())
 	defer cancel()
 	sp := openSpool(b)
 	defer sp.Close()
 	var done atomic.Int64
 	all := make(chan struct{})
-	d := sinks.New(sp, map[string][]sinks.Route{"m": {{To: "app"}}}, map[string]sinks.Destination{"app": {Sink: noSink{}}}, sinks.Options{
+	d := sinks.New(sp, map[string][]sinks.Route{"m": {{To: "app"}}}, map[string]sinks.Destination{"app": {Sink: sink(deliver)}}, sinks.Options{
 		Observe: func(e sinks.Event) {
 			if e.Delivery != "" && done.Add(1) == int64(n) {
 				close(all)
@@ -210,19 +245,18 @@ type mailArgs struct {
 
 func (mailArgs) Kind() string { return "mail" }
 
-type noop struct {
+type worker struct {
 	river.WorkerDefaults[mailArgs]
-	work func()
+	work func(context.Context, io.Reader) error
 }
 
-func (w *noop) Work(context.Context, *river.Job[mailArgs]) error {
-	w.work()
-	return nil
+func (w *worker) Work(ctx context.Context, j *river.Job[mailArgs]) error {
+	return w.work(ctx, bytes.NewReader(j.Args.Octets))
 }
 
 // runRiver inserts jobs that hold the mail. River records what is done in
 // batches, after the worker, and more workers than these gain it nothing.
-func runRiver(b *testing.B, n int) time.Duration {
+func runRiver(b *testing.B, n int, deliver func(context.Context, io.Reader) error) time.Duration {
 	ctx := b.Context()
 	pragmas := url.Values{"_txlock": {"immediate"}, "_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)"}}
 	db, err := sql.Open("sqlite", "file:"+filepath.Join(b.TempDir(), "river.db")+"?"+pragmas.Encode())
@@ -242,10 +276,12 @@ func runRiver(b *testing.B, n int) time.Duration {
 	var done atomic.Int64
 	all := make(chan struct{})
 	registered := river.NewWorkers()
-	river.AddWorker(registered, &noop{work: func() {
-		if done.Add(1) == int64(n) {
+	river.AddWorker(registered, &worker{work: func(ctx context.Context, octets io.Reader) error {
+		err := deliver(ctx, octets)
+		if err == nil && done.Add(1) == int64(n) {
 			close(all)
 		}
+		return err
 	}})
 	client, err := river.NewClient(driver, &river.Config{
 		Queues:            map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: workers * 16}},

@@ -95,13 +95,8 @@ func BenchmarkAccept(b *testing.B) {
 	}
 }
 
-// From Stage to a recorded delivery, by a worker that does nothing; workers wait
-// for the commit of their record.
-func BenchmarkAcceptToDelivered(b *testing.B) {
-	sp := benchSpool(b, b.TempDir())
-	deliverAll(b, sp, 4<<10)
-}
-
+// deliverAll is from Stage to a recorded delivery, by a worker that does nothing;
+// workers wait for the commit of their record.
 func deliverAll(b *testing.B, sp *spool.Spool, size int) {
 	ctx, cancel := context.WithCancel(b.Context())
 	defer cancel()
