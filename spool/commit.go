@@ -13,6 +13,9 @@ const (
 	batchOctets = 2 << 20
 )
 
+// gatherTurns is how often the processor is yielded for the next batch at most.
+const gatherTurns = 4
+
 // request is a change on its way to the store.
 type request struct {
 	op     Op
@@ -121,13 +124,14 @@ func (c *committer) next() (batch []*request, open bool) {
 
 // gather lets the callers just told of their commit come back with their next
 // change before the next batch is cut, so that they need not wait for the one
-// after it. It takes no longer than they need to get there.
+// after it. It takes no longer than they need to get there, and a few turns of the
+// processor at most.
 func (c *committer) gather() {
-	for had := -1; ; {
+	for turn, had := 0, -1; turn < gatherTurns; turn++ {
 		c.mu.Lock()
 		n := len(c.queue)
 		c.mu.Unlock()
-		if n == had || n >= batchOps {
+		if n == had {
 			return
 		}
 		had = n
