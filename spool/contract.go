@@ -198,9 +198,11 @@ type Outcome struct {
 
 // Errors every Store and the Spool give, to be tested with errors.Is.
 var (
-	ErrClosed  = errors.New("the spool is closed")
-	ErrLocked  = errors.New("another postferry runs on this store")
-	ErrNewer   = errors.New("the store was written by a newer postferry")
+	ErrClosed = errors.New("the spool is closed")
+	ErrLocked = errors.New("another postferry runs on this store")
+	ErrNewer  = errors.New("the store was written by a newer postferry")
+	// ErrForeign is for a file that is something else than a store.
+	ErrForeign = errors.New("it is no store of postferry; give `store` another name, or restore it from a backup")
 	ErrUnknown = errors.New("no such mail or delivery in the store")
 	ErrRouted  = errors.New("the mail is routed already")
 	ErrLarge   = errors.New("the mail is larger than the spool takes")

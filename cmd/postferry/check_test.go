@@ -214,6 +214,7 @@ func TestCheckOfStoreAndFileSinks(t *testing.T) {
 		{"a store below a file", "sqlite:plain.txt/sub/x.db", "path: out.jsonl", 78, "plain.txt"},
 		{"a store in a folder to be made", "sqlite:a/b/x.db", "path: out.jsonl", 0, "it and its folder will be made"},
 		{"a store that is something else", "sqlite:plain.txt", "path: out.jsonl", 78, "is no SQLite database"},
+		{"a store of a newer version", "sqlite:newer.db", "path: out.jsonl", 78, "written by a newer postferry"},
 		{"a file that is there", "sqlite:x.db", "path: plain.txt", 0, "is there and can be written"},
 		{"a file whose folder is missing", "sqlite:x.db", "path: none/out.jsonl", 69, "none"},
 		{"a file that is a folder", "sqlite:x.db", "path: sub", 69, "is a folder"},
@@ -225,6 +226,11 @@ func TestCheckOfStoreAndFileSinks(t *testing.T) {
 			w := &world{t: t, binary: binary, dir: t.TempDir()}
 			w.config = filepath.Join(w.dir, "postferry.yaml")
 			if err := os.WriteFile(filepath.Join(w.dir, "plain.txt"), []byte("half a line"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			newer := append([]byte("SQLite format 3\x00"), make([]byte, 84)...)
+			newer[63] = 99 // PRAGMA user_version
+			if err := os.WriteFile(filepath.Join(w.dir, "newer.db"), newer, 0o600); err != nil {
 				t.Fatal(err)
 			}
 			if err := os.Mkdir(filepath.Join(w.dir, "sub"), 0o700); err != nil {

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/postferry/postferry/admin"
+	"github.com/postferry/postferry/spool"
+	"github.com/postferry/postferry/spool/sqlite"
 )
 
 // checkStore looks at the store without opening it.
@@ -48,8 +50,14 @@ func lookAtStore(ctx context.Context, path string) (said, fix string, err error)
 	if err != nil {
 		return "", storeFix, fmt.Errorf("reading the store: %w", err)
 	}
-	if !info.Mode().IsRegular() || !isDatabase(f, info.Size()) {
+	head := make([]byte, 100) // SQLite's header
+	n, _ := io.ReadFull(f, head)
+	head = head[:n]
+	if !info.Mode().IsRegular() || !isDatabase(head) {
 		return "", "give store the name of another file, or restore this one from a backup", fmt.Errorf("%s is no SQLite database", path)
+	}
+	if sqlite.Newer(head) {
+		return "", "run that version, or restore an older backup", fmt.Errorf("%w (%s)", spool.ErrNewer, path)
 	}
 	for _, p := range []string{path, filepath.Dir(path)} { // the write-ahead log stands beside it
 		if err := writable(p); err != nil {
@@ -63,14 +71,8 @@ const storeFix = "let the user who runs postferry write there, or set store to a
 
 // isDatabase looks for SQLite's magic; an empty file is a database without
 // tables.
-func isDatabase(f *os.File, size int64) bool {
-	magic := []byte("SQLite format 3\x00")
-	if size == 0 {
-		return true
-	}
-	head := make([]byte, len(magic))
-	_, err := io.ReadFull(f, head)
-	return err == nil && bytes.Equal(head, magic)
+func isDatabase(head []byte) bool {
+	return len(head) == 0 || bytes.HasPrefix(head, []byte("SQLite format 3\x00"))
 }
 
 // willBeMade says where a file that is missing will be made, or why it cannot.

@@ -139,6 +139,8 @@ func TestExitCodesAndTheOneLineBehindThem(t *testing.T) {
 		{"a port that cannot be", []string{"config", "show", "-c", port}, 78, []string{"port.yaml:3", "between 1 and 65535"}},
 		{"a replay to no URL of the web", []string{"replay", "1", "--to", "ftp://example.com/", "-c", good}, 64, []string{"https://host/path"}},
 		{"a store that is not there", []string{"status", "-c", good}, 69, []string{"no store"}},
+		{"a store that is something else", []string{"status", "-c", good, "--store", "sqlite:" + typo}, 78, []string{"no store of postferry"}},
+		{"running on something else", []string{"run", "--once", "-c", good, "--store", "sqlite:" + typo}, 78, []string{"no store of postferry"}},
 		{"tail with nobody running", []string{"tail", "-c", good}, 69, []string{"no postferry is running"}},
 		{"config show", []string{"config", "show", "-c", good}, 0, []string{"mail.example"}},
 		{"flags before the command", []string{"-c", good, "config", "show"}, 0, []string{"mail.example"}},

@@ -69,6 +69,8 @@ func openStore(ctx context.Context, s *setup, log *slog.Logger) (sp *spool.Spool
 		return nil, false, &exitError{code: exitTemporary, err: fmt.Errorf("%w (%s): stop it first, or give this one a store of its own", spool.ErrLocked, path)}
 	case errors.Is(err, spool.ErrNewer):
 		return nil, false, newerStore(path)
+	case errors.Is(err, spool.ErrForeign):
+		return nil, false, configError(err)
 	case err != nil:
 		return nil, false, err
 	}
@@ -91,6 +93,9 @@ func (c *cli) storeAtRest(ctx context.Context, s *setup, look bool) (*spool.Spoo
 	store, err := sqlite.OpenReadOnly(ctx, s.Store.Path)
 	if errors.Is(err, spool.ErrNewer) {
 		return nil, newerStore(s.Store.Path)
+	}
+	if errors.Is(err, spool.ErrForeign) {
+		return nil, configError(err)
 	}
 	if err != nil {
 		return nil, err

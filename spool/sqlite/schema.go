@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"encoding/binary"
 	"fmt"
 
 	"github.com/postferry/postferry/spool"
@@ -183,11 +184,28 @@ func schemaVersion(ctx context.Context, db *sql.DB) (version int, err error) {
 	return version, nil
 }
 
+// Newer reports whether a newer postferry wrote the store whose file begins with
+// head, which has to have 100 octets. What is in the write-ahead log alone is not
+// seen.
+func Newer(head []byte) bool {
+	const userVersion = 60 // where the header has it, in big-endian order (SQLite file format, section 1.3)
+	return len(head) >= 100 && int64(int32(binary.BigEndian.Uint32(head[userVersion:]))) > int64(len(migrations))
+}
+
 // migrate brings the schema up to date; fresh is true where there was none.
 func migrate(ctx context.Context, db *sql.DB) (fresh bool, err error) {
 	version, err := schemaVersion(ctx, db)
 	if err != nil {
 		return false, err
+	}
+	if version == 0 {
+		var others int
+		if err := db.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&others); err != nil {
+			return false, err
+		}
+		if others > 0 {
+			return false, fmt.Errorf("it has tables of something else: %w", spool.ErrForeign)
+		}
 	}
 	for v := version; v < len(migrations); v++ {
 		tx, err := db.BeginTx(ctx, nil)

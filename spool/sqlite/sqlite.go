@@ -45,7 +45,8 @@ type Store struct {
 var _ spool.Store = (*Store)(nil)
 
 // Open opens the store at path or makes it, and owns it until Close: a second
-// owner gets spool.ErrLocked. A store with a newer schema is spool.ErrNewer.
+// owner gets spool.ErrLocked. A store with a newer schema is spool.ErrNewer, and
+// what is no store is spool.ErrForeign.
 func Open(ctx context.Context, path string) (*Store, error) {
 	return open(ctx, path, "FULL")
 }
@@ -61,7 +62,7 @@ func open(ctx context.Context, path, synchronous string) (_ *Store, err error) {
 	s := &Store{path: path, boxes: map[spool.BoxKey]box{}, checkpointAt: checkpointAt, files: files{dir: path + ".octets"}}
 	defer func() {
 		if err != nil {
-			err = s.grade(err)
+			err = s.grade(foreign(err))
 			_ = s.Close() // the error that matters is the first
 		}
 	}()
@@ -117,7 +118,7 @@ func OpenReadOnly(ctx context.Context, path string) (_ *Store, err error) {
 	s := &Store{path: path, files: files{dir: path + ".octets"}}
 	defer func() {
 		if err != nil {
-			err = s.grade(err)
+			err = s.grade(foreign(err))
 			_ = s.Close() // the error that matters is the first
 		}
 	}()
@@ -233,6 +234,16 @@ func (s *Store) copyLog() error {
 		return fmt.Errorf("copy the log into the database: %w", err)
 	}
 	return nil
+}
+
+// foreign marks the error by which SQLite says, before anything was read, that the
+// file is none of its own.
+func foreign(err error) error {
+	var e *driver.Error
+	if errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_NOTADB {
+		return fmt.Errorf("%w: %v", spool.ErrForeign, err) // the driver's error would be graded as one of the disk
+	}
+	return err
 }
 
 // grade marks the errors that a full disk gives, and those after which the disk

@@ -112,7 +112,20 @@ func TestNewerStoreIsRefusedAndLeftAlone(t *testing.T) {
 	take(t, sp, "1/1", []byte("a"))
 	sp.Close()
 	version := query[int](t, dir, "PRAGMA user_version")
+	head := func() []byte {
+		octets, err := os.ReadFile(filepath.Join(dir, "spool.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return octets[:100]
+	}
+	if sqlite.Newer(head()) {
+		t.Error("the head of this version's store says that a newer one wrote it")
+	}
 	change(t, dir, "PRAGMA user_version = 99")
+	if !sqlite.Newer(head()) || sqlite.Newer(head()[:99]) || sqlite.Newer(nil) {
+		t.Error("the head does not say that a newer version wrote it")
+	}
 	for range 2 {
 		if _, err := sqlite.Open(t.Context(), filepath.Join(dir, "spool.db")); !errors.Is(err, spool.ErrNewer) || !strings.Contains(err.Error(), "99") {
 			t.Errorf("opened: %v", err)
@@ -179,8 +192,29 @@ func TestWhatIsNoStoreIsNotOpened(t *testing.T) {
 	if err := os.WriteFile(path, []byte(strings.Repeat("this is no database ", 500)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := sqlite.Open(t.Context(), path); err == nil {
-		t.Error("a text was opened")
+	other := filepath.Join(dir, "other.db")
+	db, err := sql.Open("sqlite", other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = db.Exec("CREATE TABLE customers (name TEXT)")
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{path, other} {
+		before, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := sqlite.Open(t.Context(), path); !errors.Is(err, spool.ErrForeign) || errors.Is(err, spool.ErrFenced) {
+			t.Errorf("%s: %v", path, err)
+		}
+		if after, err := os.ReadFile(path); err != nil || len(after) != len(before) {
+			t.Errorf("%s had %d octets and has %d, error %v", path, len(before), len(after), err)
+		}
+	}
+	if _, err := sqlite.OpenReadOnly(t.Context(), path); !errors.Is(err, spool.ErrForeign) {
+		t.Errorf("a text, for reading: %v", err)
 	}
 	if _, err := sqlite.Open(t.Context(), filepath.Join(dir, "no", "such", "folder.db")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("in no folder: %v", err)
