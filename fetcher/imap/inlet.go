@@ -26,6 +26,8 @@ var wideBuffers = sync.Pool{New: func() any { b := make([]byte, wide); return &b
 type inlet struct {
 	r       io.Reader
 	blocked atomic.Int64 // when the read that waits began (UnixNano), or 0
+	waited  atomic.Int64 // nanoseconds spent in reads
+	octets  atomic.Int64 // read
 	small   [narrow]byte
 	big     *[]byte // nil: small is in use
 	at, end int     // what is buffered and not read
@@ -57,10 +59,16 @@ func (in *inlet) fill() {
 	}
 	in.blocked.Store(time.Now().UnixNano())
 	n, err := in.r.Read(in.buf()[in.end:])
-	in.blocked.Store(0)
+	in.came(n)
 	in.end += n
 	in.whole = in.end == len(in.buf())
 	in.err = err
+}
+
+// came notes the end of a read.
+func (in *inlet) came(n int) {
+	in.octets.Add(int64(n))
+	in.waited.Add(time.Now().UnixNano() - in.blocked.Swap(0))
 }
 
 // errMore is ReadSlice's error when fill has to be called.
@@ -97,7 +105,7 @@ func (in *inlet) Read(p []byte) (int, error) {
 		if len(p) >= wide {
 			in.blocked.Store(time.Now().UnixNano())
 			n, err := in.r.Read(p)
-			in.blocked.Store(0)
+			in.came(n)
 			in.whole, in.err = true, err
 			if n > 0 {
 				return n, nil

@@ -144,6 +144,30 @@ func TestNoSecretGoesInClearText(t *testing.T) {
 		{"a foreign tag", config, imapd.Script{"STARTTLS": imapd.Cut("S2 OK\r\n")}, "EOF", fetcher.Unreachable},
 		{"another protocol", config, imapd.Script{"": imapd.Say("+OK ready\r\n")}, "no IMAP greeting", fetcher.Protocol},
 		{"an authority that is not trusted", expired, nil, "TLS with", fetcher.Untrusted},
+		{"a lone LF after the OK", config, imapd.Script{"STARTTLS": imapd.Say("$ OK\r\n\n")}, "in clear text", fetcher.Untrusted},
+		{"a greeting after the OK", config, imapd.Script{"STARTTLS": imapd.Say("$ OK\r\n* OK ready\r\n")}, "in clear text", fetcher.Untrusted},
+		{"PREAUTH after the OK", config, imapd.Script{"STARTTLS": imapd.Say("$ OK\r\n* PREAUTH ready\r\n")}, "in clear text", fetcher.Untrusted},
+		{"a continuation request after the OK", config, imapd.Script{"STARTTLS": imapd.Say("$ OK\r\n+ go on\r\n")}, "in clear text", fetcher.Untrusted},
+		{"an alert after the OK", config, imapd.Script{"STARTTLS": imapd.Say("$ OK\r\n* OK [ALERT] call 555\r\n")}, "in clear text", fetcher.Untrusted},
+		{"BYE after the OK", config, imapd.Script{"STARTTLS": imapd.Say("$ OK\r\n* BYE\r\n")}, "in clear text", fetcher.Untrusted},
+		{"a literal after the OK", config, imapd.Script{"STARTTLS": imapd.Say("$ OK\r\n* LIST () \"/\" {5}\r\nINBOX\r\n")}, "in clear text", fetcher.Untrusted},
+		{"a zero octet after the OK", config, imapd.Script{"STARTTLS": imapd.Say("$ OK\r\n\x00")}, "in clear text", fetcher.Untrusted},
+		{"a mail after the OK", config, imapd.Script{"STARTTLS": imapd.Say("$ OK\r\n* 1 EXISTS\r\n* 1 FETCH (UID 1 BODY[] {3}\r\nbad)\r\n")}, "in clear text", fetcher.Untrusted},
+		{"octets without an end after the OK", config, imapd.Script{"STARTTLS": imapd.Endless("$ OK\r\n", "x")}, "in clear text", fetcher.Untrusted},
+		{"the OK of a command not sent yet", config, imapd.Script{"STARTTLS": imapd.Cut("T1 OK signed in\r\n")}, "EOF", fetcher.Unreachable},
+		{"an untagged OK in place of the answer", config, imapd.Script{"STARTTLS": imapd.Cut("* OK begin\r\n")}, "EOF", fetcher.Unreachable},
+		{"a continuation request in place of the answer", config, imapd.Script{"STARTTLS": imapd.Cut("+ begin\r\n")}, "EOF", fetcher.Unreachable},
+		{"a referral", nil, imapd.Script{"STARTTLS": imapd.Say("$ NO [REFERRAL imap://evil.example.com/] go there\r\n")}, "refuses STARTTLS", fetcher.Untrusted},
+		{"an answer that is no status", nil, imapd.Script{"STARTTLS": imapd.Say("$ PLEASE\r\n")}, "refuses STARTTLS", fetcher.Untrusted},
+		{"an answer with nothing in it", nil, imapd.Script{"STARTTLS": imapd.Say("$ \r\n")}, "refuses STARTTLS", fetcher.Untrusted},
+		{"an OK that runs into a word", nil, imapd.Script{"STARTTLS": imapd.Say("$ OKAY\r\n")}, "refuses STARTTLS", fetcher.Untrusted},
+		{"a greeting cut", config, imapd.Script{"": imapd.Cut("* OK rea")}, "EOF", fetcher.Unreachable},
+		{"no greeting", config, imapd.Script{"": imapd.Cut("")}, "EOF", fetcher.Unreachable},
+		{"a greeting without an end", config, imapd.Script{"": imapd.Endless("* OK ", "x")}, "more than 4096 octets", fetcher.Protocol},
+		{"a greeting that is tagged", config, imapd.Script{"": imapd.Say("S1 OK ready\r\n")}, "no IMAP greeting", fetcher.Protocol},
+		{"a greeting that is empty", config, imapd.Script{"": imapd.Say("\r\n")}, "no IMAP greeting", fetcher.Protocol},
+		{"TLS ends in the handshake", config, imapd.Script{"STARTTLS": imapd.Cut("$ OK\r\n")}, "TLS with", fetcher.Untrusted},
+		{"PLAIN is offered before TLS alone", config, imapd.Script{"": imapd.Say("* OK [CAPABILITY IMAP4rev1 STARTTLS AUTH=PLAIN] ready\r\n"), "CAPABILITY": imapd.Say("* CAPABILITY IMAP4rev1 LOGINDISABLED\r\n$ OK\r\n")}, "no way to sign in", fetcher.Refused},
 		{"capabilities before TLS are forgotten", config, imapd.Script{"": imapd.Say("* OK [CAPABILITY IMAP4rev1 AUTH=XFOO LOGINDISABLED] ready\r\n")}, "", 0},
 	} {
 		t.Run(test.fact, func(t *testing.T) {
@@ -158,7 +182,11 @@ func TestNoSecretGoesInClearText(t *testing.T) {
 				if err == nil {
 					t.Fatal("no error")
 				}
-				wantError(t, err, fetcher.SessionRadius, test.cause, test.says)
+				radius := fetcher.SessionRadius
+				if test.cause == fetcher.Refused {
+					radius = fetcher.AccountRadius
+				}
+				wantError(t, err, radius, test.cause, test.says)
 			}
 			seen := wire()
 			for _, secret := range secrets() {

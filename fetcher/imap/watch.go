@@ -12,9 +12,10 @@ import (
 // connection is closed when ctx ends, when the server neither sends nor accepts
 // an octet for silence, or when the exchange lasts longer than total (0 is
 // without end). Time during which nothing is wanted of the server, because a
-// mail is being stored, is not its silence.
+// mail is being stored, is not its silence. Where total is 0, a server that drips is
+// silent too: leastOctets have to come in each dripTime it is waited for.
 func (g *guard) watch(ctx context.Context, silence, total time.Duration) (stop func()) {
-	w := &watcher{g: g, silence: silence, total: total, start: time.Now()}
+	w := &watcher{g: g, silence: silence, total: total, start: time.Now(), octets: g.in.octets.Load(), waited: g.in.waited.Load()}
 	leave := context.AfterFunc(ctx, func() { g.fail(context.Cause(ctx)) })
 	w.mu.Lock()
 	w.timer = time.AfterFunc(w.wait(w.start), w.tick)
@@ -32,6 +33,7 @@ type watcher struct {
 	g              *guard
 	silence, total time.Duration
 	start          time.Time
+	octets, waited int64 // of the inlet when the last dripTime began
 
 	mu    sync.Mutex
 	timer *time.Timer // nil once stopped
@@ -50,6 +52,8 @@ func (w *watcher) tick() {
 		w.g.fail(fmt.Errorf("no answer within %s: %w", w.silence, os.ErrDeadlineExceeded))
 	case w.total > 0 && now.Sub(w.start) >= w.total:
 		w.g.fail(fmt.Errorf("no end of the answer within %s: %w", w.total, os.ErrDeadlineExceeded))
+	case w.total == 0 && w.drips():
+		w.g.fail(fmt.Errorf("no more than %d octets within %s: %w", leastOctets, dripTime, os.ErrDeadlineExceeded))
 	default:
 		w.timer.Reset(w.wait(now))
 	}
@@ -60,8 +64,28 @@ func (w *watcher) wait(now time.Time) time.Duration {
 	d := w.silence - w.silentFor(now)
 	if w.total > 0 {
 		d = min(d, w.total-now.Sub(w.start))
+	} else {
+		d = min(d, dripTime/4)
 	}
 	return max(d, time.Millisecond)
+}
+
+// Bounds of a server that sends something of a mail now and then.
+const (
+	dripTime    = 4 * time.Minute
+	leastOctets = 64 << 10
+)
+
+// drips reports whether a whole dripTime was spent waiting for less than
+// leastOctets.
+func (w *watcher) drips() bool {
+	octets, waited := w.g.in.octets.Load(), w.g.in.waited.Load()
+	if time.Duration(waited-w.waited) < dripTime {
+		return false
+	}
+	few := octets-w.octets < leastOctets
+	w.octets, w.waited = octets, waited
+	return few
 }
 
 // silentFor is for how long the server has been waited for.

@@ -1,6 +1,7 @@
 package imap
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -34,6 +35,7 @@ type rig struct {
 	mu     sync.Mutex
 	link   *link // the last connection
 	events []fetcher.Event
+	drip   time.Duration // of further connections
 }
 
 // link is a connection that a NAT on the way may drop without a word.
@@ -41,12 +43,19 @@ type link struct {
 	net.Conn
 	gone chan struct{} // closed: what is written vanishes, and nothing comes
 	once sync.Once
+	drip time.Duration // between the octets of a mail
+	mail bool          // a mail is coming
 }
 
 func (l *link) drop() { l.once.Do(func() { close(l.gone) }) }
 
 func (l *link) Read(p []byte) (int, error) {
+	if l.mail && l.drip > 0 {
+		time.Sleep(l.drip)
+		p = p[:1]
+	}
 	n, err := l.Conn.Read(p)
+	l.mail = l.mail || bytes.Contains(p[:n], []byte("BODY[]"))
 	select {
 	case <-l.gone:
 		if err == nil { // it came after the NAT had forgotten the connection
@@ -85,7 +94,7 @@ func stall(t *testing.T, o imapd.Options, test func(r *rig)) {
 			r.s.Serve(theirs)
 			r.mu.Lock()
 			defer r.mu.Unlock()
-			r.link = &link{Conn: ours, gone: make(chan struct{})}
+			r.link = &link{Conn: ours, gone: make(chan struct{}), drip: r.drip}
 			return r.link, nil
 		}
 		store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "spool.db"))
@@ -235,6 +244,34 @@ func TestABodyThatDoesNotComeIsAskedForAgain(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A server that sends an octet of a mail now and then keeps the connection from
+// being silent, and must not hold the mailbox by it.
+func TestAServerThatDripsIsLeftInTime(t *testing.T) {
+	large := []byte("Subject: large\r\n\r\n" + strings.Repeat("x", 100_000) + "\r\n")
+	stall(t, imapd.Options{}, func(r *rig) {
+		r.mu.Lock()
+		r.drip = 30 * time.Second
+		r.link.drip = r.drip
+		r.mu.Unlock()
+		r.s.Slip("INBOX", large)
+		start := time.Now()
+		for r.settle(); len(r.happened()) == 0; r.settle() {
+			time.Sleep(time.Second)
+		}
+		// Until the next look, and then for as long as a drip is borne.
+		if d := time.Since(start); d > 5*time.Minute+noticed {
+			t.Errorf("it was noticed after %v", d)
+		}
+		r.wantEvents("failed", "no more than 65536 octets within 4m0s")
+		r.mu.Lock()
+		r.drip = 0
+		r.mu.Unlock()
+		if d := r.takes(1); d > noticed {
+			t.Errorf("the mail was taken %v after the server went on", d)
+		}
+	})
 }
 
 // Servers whose indexes are behind say wrong things of their mails for a while.

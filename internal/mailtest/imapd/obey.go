@@ -1,6 +1,7 @@
 package imapd
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strconv"
@@ -186,6 +187,10 @@ func fetched(seq int, m *Mail, items string) string {
 	}
 	if strings.Contains(items, "RFC822.SIZE") {
 		out += fmt.Sprintf(" RFC822.SIZE %d", len(m.Octets))
+	}
+	if strings.Contains(items, "BODY.PEEK[HEADER]") {
+		head, _, _ := bytes.Cut(m.Octets, []byte("\r\n\r\n"))
+		out += fmt.Sprintf(" BODY[HEADER] {%d}\r\n%s\r\n\r\n", len(head)+4, head)
 	}
 	if strings.Contains(items, "BODY.PEEK[]") {
 		out += fmt.Sprintf(" BODY[] {%d}\r\n%s", len(m.Octets), m.Octets)
