@@ -15,7 +15,7 @@ const targetsPage = 100
 // A target that has no dead delivery is an ErrUnknown in the error, one whose
 // octets are gone an ErrErased, and the others are retried all the same.
 func (s *Spool) Retry(ctx context.Context, targets ...Target) (int, error) {
-	return s.requeue(ctx, false, targets)
+	return s.requeue(ctx, "try dead deliveries again of", false, targets)
 }
 
 // Replay delivers again what was delivered, with the ids it had, and returns how
@@ -23,10 +23,10 @@ func (s *Spool) Retry(ctx context.Context, targets ...Target) (int, error) {
 // routed again, by the routes of now, and counts as one. What was done to the
 // mail on its server is not done twice. Errors are as for Retry.
 func (s *Spool) Replay(ctx context.Context, targets ...Target) (int, error) {
-	return s.requeue(ctx, true, targets)
+	return s.requeue(ctx, "deliver again", true, targets)
 }
 
-func (s *Spool) requeue(ctx context.Context, delivered bool, targets []Target) (int, error) {
+func (s *Spool) requeue(ctx context.Context, doing string, delivered bool, targets []Target) (int, error) {
 	if err := s.enter(ctx); err != nil {
 		return 0, err
 	}
@@ -36,10 +36,10 @@ func (s *Spool) requeue(ctx context.Context, delivered bool, targets []Target) (
 	for page := range slices.Chunk(targets, targetsPage) {
 		op := &RequeueOp{Targets: page, Delivered: delivered, At: s.now()}
 		if err := s.commit(ctx, op, 0, func() { s.requeued(op) }); err != nil {
-			return n, fmt.Errorf("deliver again: %w", err)
+			return n, fmt.Errorf("%s: %w", doing, err)
 		}
 		n += len(op.Ready) + len(op.Rerouted)
-		errs = append(errs, targetErrors("deliver again", page, op.Errs)...)
+		errs = append(errs, targetErrors(doing, page, op.Errs)...)
 	}
 	return n, errors.Join(errs...)
 }
@@ -83,7 +83,7 @@ func (s *Spool) Drop(ctx context.Context, targets ...Target) (int, error) {
 			return n, fmt.Errorf("drop: %w", err)
 		}
 		n += op.Dropped
-		errs = append(errs, targetErrors("drop", page, op.Errs)...)
+		errs = append(errs, targetErrors("drop dead deliveries of", page, op.Errs)...)
 	}
 	return n, errors.Join(errs...)
 }

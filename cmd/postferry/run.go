@@ -262,6 +262,6 @@ func (v *service) summarize(reports []fetcher.Report, mailboxes int, st spool.St
 		unrouted += m.Unrouted
 		owed += m.Settlements
 	}
-	v.log.Info("run ended", "mailboxes", mailboxes, "taken", taken, "not taken", failed,
-		"settled", settled, "waiting", waiting, "dead", dead, "unrouted", unrouted, "settlements owed", owed)
+	v.log.Info("run ended", "mailboxes", mailboxes, "taken", taken, "failed", failed,
+		"settled", settled, "waiting", waiting, "dead", dead, "unrouted", unrouted, "owed", owed)
 }

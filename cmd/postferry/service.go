@@ -262,7 +262,7 @@ func (v *service) reload(ctx context.Context, failed func(), s *setup) error {
 			v.log.Warn("a sink of the old configuration was not closed cleanly", "error", err)
 		}
 	})
-	v.log.Info("configuration reloaded", "mailboxes", len(v.mailboxes), "sinks", len(v.sinks), "sinks closed", len(gone))
+	v.log.Info("configuration reloaded", "mailboxes", len(v.mailboxes), "sinks", len(v.sinks), "closed", len(gone))
 	return nil
 }
 
