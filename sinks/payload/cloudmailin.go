@@ -76,6 +76,8 @@ func (body *Body) appendCloudMailinAttachment(a placed) error {
 			return readError(a.Attachment, err)
 		}
 		*body.text = append(*body.text, ',')
+	} else if a.url != "" {
+		*body.text = append(appendString(append(*body.text, `"url":`...), a.url), ',')
 	}
 	b := appendString(append(*body.text, `"file_name":`...), nameOf(a.Attachment))
 	b = appendString(append(b, `,"content_type":`...), a.Type)
@@ -172,6 +174,9 @@ func (c *cloudMailin) form(d *sinks.Delivery, o Options) (*Body, error) {
 		if a.omitted == "" {
 			f.file(name, a.Attachment)
 			continue
+		}
+		if a.url != "" {
+			f.field(name+"[url]", a.url)
 		}
 		f.field(name+"[file_name]", nameOf(a.Attachment))
 		f.field(name+"[content_type]", a.Type)

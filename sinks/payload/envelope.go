@@ -1,6 +1,7 @@
 package payload
 
 import (
+	"fmt"
 	"strings"
 	"unicode"
 
@@ -61,6 +62,15 @@ func cutDomain(email string) (local, domain string, ok bool) {
 		return email, "", false
 	}
 	return email[:i], email[i+1:], true
+}
+
+// needsNoLink refuses what would leave a format that has no place for links
+// without the attachments.
+func needsNoLink(f Format, o Options) error {
+	if o.Attachments != Store {
+		return nil
+	}
+	return fmt.Errorf("format %s has no place for links: use inline, or format mailgun or cloudmailin", f.Name())
 }
 
 // headerOf is the value of the first field of that name.

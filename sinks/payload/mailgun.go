@@ -91,7 +91,11 @@ func (g *mailgun) attached(f *form, files []placed) {
 	for _, a := range files {
 		if a.omitted != "" {
 			described = appendSeparator(described, '[')
-			described = appendInt(append(described, `{"size":`...), a.Size)
+			described = append(described, '{')
+			if a.url != "" {
+				described = append(appendString(append(described, `"url":`...), a.url), ',')
+			}
+			described = appendInt(append(described, `"size":`...), a.Size)
 			described = appendString(append(described, `,"name":`...), nameOf(a.Attachment))
 			described = appendString(append(described, `,"content-type":`...), a.Type)
 			described = append(described, '}')

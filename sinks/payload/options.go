@@ -71,7 +71,8 @@ type placed struct {
 
 // place goes through the attachments that a body names, in order, and says what
 // becomes of each: none under None, and the one alone that the delivery is of
-// where each goes by itself. With whole, Auto is Inline.
+// where each goes by itself. With whole, for formats without a place for the reason
+// why something is not there, Auto is Inline, and what Only leaves out is not named.
 func (o Options) place(d *sinks.Delivery, whole bool) iter.Seq[placed] {
 	return func(yield func(placed) bool) {
 		if o.Attachments == None {
@@ -84,6 +85,9 @@ func (o Options) place(d *sinks.Delivery, whole bool) iter.Seq[placed] {
 		for i := range d.Message.Attachments {
 			a := placed{Attachment: &d.Message.Attachments[i]}
 			if d.Part != "" && a.PartID != d.Part {
+				continue
+			}
+			if whole && !o.Only.Takes(a.Attachment) {
 				continue
 			}
 			switch {

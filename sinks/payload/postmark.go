@@ -22,6 +22,9 @@ func (*postmark) ContentType() string { return "application/json" }
 // Stops implements Stopper: Postmark tries no more after a 403.
 func (*postmark) Stops(status int) bool { return status == http.StatusForbidden }
 
+// CheckOptions implements Checker.
+func (p *postmark) CheckOptions(o Options) error { return needsNoLink(p, o) }
+
 func (p *postmark) Render(d *sinks.Delivery, o Options) (*Body, error) {
 	m, to := d.Message, recipient(d)
 	b := newBody(p.ContentType())

@@ -20,6 +20,9 @@ type sendGrid struct {
 func (*sendGrid) Name() string        { return "sendgrid" }
 func (*sendGrid) ContentType() string { return multipartForm }
 
+// CheckOptions implements Checker.
+func (g *sendGrid) CheckOptions(o Options) error { return needsNoLink(g, o) }
+
 func (g *sendGrid) Render(d *sinks.Delivery, o Options) (*Body, error) {
 	m := d.Message
 	f := newForm(d, multipartForm)

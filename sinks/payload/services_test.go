@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"net/url"
 	"strconv"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/postferry/postferry/internal/secret"
 	"github.com/postferry/postferry/parser"
+	"github.com/postferry/postferry/sinks"
 	"github.com/postferry/postferry/sinks/sinktest"
 )
 
@@ -92,6 +94,38 @@ func TestAnEmptyContentIDIsNone(t *testing.T) {
 			if strings.Contains(text, key) {
 				t.Errorf("%s has a %s", name, key)
 			}
+		}
+	}
+}
+
+// CloudMailin names where a stored attachment is, as Mailgun does in the notice of
+// a stored message; the others have no place for it.
+func TestStoredAttachmentsAreLinkedToWhereTheFormatCan(t *testing.T) {
+	o := Options{Attachments: Store, Link: func(_ *sinks.Delivery, a *parser.Attachment) string { return "https://files.example.com/" + a.PartID }}
+	for name, want := range map[string]string{
+		"cloudmailin":           `"attachments":[{"url":"https://files.example.com/1.2","file_name":"logo.png",`,
+		"cloudmailin as a form": "name=\"attachments[0][url]\"\r\n\r\nhttps://files.example.com/1.2\r\n",
+		"mailgun":               url.QueryEscape(`[{"url":"https://files.example.com/1.2","size":8,"name":"logo.png",`),
+		"postmark":              "", "sendgrid": "",
+	} {
+		f := every()[name]
+		if err := (Renderer{Format: f, Options: o}).Validate(); (err != nil) != (want == "") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if text, _ := body(t, letter(t), f, o); !strings.Contains(text, want) {
+			t.Errorf("%s: no %s in %s", name, want, text)
+		}
+	}
+}
+
+func TestServicesFormatsNameOnlyTheAttachmentsThatAreWanted(t *testing.T) {
+	o := Options{Only: &Filter{Names: []string{"*.txt"}}}
+	for name, f := range every() {
+		if f.Name() == "native" || f.Name() == "cloudevents" || f.ContentType() == "message/rfc822" || strings.HasSuffix(name, "with the mail") {
+			continue
+		}
+		if text, _ := body(t, letter(t), f, o); !strings.Contains(text, "Grüße.txt") || strings.Contains(text, "part-3.pdf") || strings.Contains(text, "logo.png") {
+			t.Errorf("%s: %s", name, text)
 		}
 	}
 }
