@@ -13,7 +13,7 @@ import (
 type Mailbox struct {
 	Name        string
 	Server      string        `config:"server,required" doc:"imaps:// or pop3s:// and a host; imap:// or pop3:// means STARTTLS, required; a port is optional"`
-	Username    string        `config:"username" doc:"the name to sign in with"`
+	Username    string        `config:"username" doc:"the name to sign in with; with tls.client_cert and no password it may be left out, and the mailbox's own name then tells whose the mails are"`
 	Password    secret.Secret `config:"password" doc:"the password to sign in with"`
 	OAuth2      OAuth2        `config:"oauth2" doc:"in place of a password: how access tokens are come by"`
 	Auth        string        `config:"auth" enum:"plain,login,cram-md5,external,xoauth2,oauthbearer,apop,user" doc:"the one way to sign in; without it the best of those the server offers. apop and user (USER and PASS) are POP3's"`

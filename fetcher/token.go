@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/postferry/postferry/internal/dial"
 	"github.com/postferry/postferry/internal/oauth"
 	"github.com/postferry/postferry/internal/sasl"
 	"github.com/postferry/postferry/internal/secret"
@@ -37,6 +38,9 @@ func OpenWithToken(ctx context.Context, op string, tokens sasl.TokenSource, open
 
 func tokenError(op string, err error) error {
 	e := &Error{Radius: SessionRadius, Cause: Temporary, Op: op, Err: err}
+	if _, ok := errors.AsType[*dial.Error](err); ok {
+		e.Cause = Unreachable // a step took too long
+	}
 	if met, ok := errors.AsType[*oauth.Error](err); ok {
 		e.Hint = met.Hint
 		switch {

@@ -34,6 +34,7 @@ func TestCheckTellsOfAccessTokens(t *testing.T) {
 		{"the grant has ended", "imaps", refresh(ada), authd.Refusal(400, "invalid_grant", "Token has been expired or revoked."), 77, "token", "invalid_grant Token has been expired", "sign in again"},
 		{"the authorisation server is away", "pop3s", `{client_id: c, token_url: "http://127.0.0.1:1/token", refresh_token: one-canary}`, nil, 69, "token", "connection refused", "reaches 127.0.0.1"},
 		{"the token is of somebody else", "imaps", refresh("eve@example.com"), nil, 77, "sign-in", "NO", "the token is for this server"},
+		{"the authorisation server is silent", "imaps", refresh(ada), func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, 69, "token", "no answer within 500ms", "reaches it over HTTPS"},
 		{"the client is not named", "imaps", `{provider: google, refresh_token: one-canary}`, nil, 78, "config", "client_id is missing", ""},
 	} {
 		t.Run(c.fact, func(t *testing.T) {
@@ -42,7 +43,11 @@ func TestCheckTellsOfAccessTokens(t *testing.T) {
 			w.config = filepath.Join(w.dir, "postferry.yaml")
 			w.write("mailboxes:\n  box: {server: \"" + dovecot.URL(c.scheme) + "\", tls: {ca_file: " + dovecot.CAFile + "}, username: " + ada + ", oauth2: " + c.oauth2 +
 				", deliver: [out]}\nsinks:\n  out: {type: file, path: \"-\"}\n")
-			code, got, out := w.check("box", "--transcript")
+			args := []string{"box", "--transcript"}
+			if strings.Contains(c.says, "500ms") {
+				args = append(args, "--timeout", "500ms")
+			}
+			code, got, out := w.check(args...)
 			if code != c.code {
 				t.Errorf("exit code %d, want %d:\n%s", code, c.code, out)
 			}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -210,10 +211,12 @@ func (m mailboxSetup) budget() fetcher.Budget {
 	return b
 }
 
-// account is user@host, by which mails are known whatever the mailbox is called.
+// account is user@host, by which mails are known whatever the mailbox is called. One
+// that signs in by certificate alone has its own name for the user's, lest two of
+// them be taken for one account.
 func (m mailboxSetup) account() string {
 	server, _ := dial.Parse(m.Server, m.Insecure) // was read before
-	return m.Username + "@" + server.Host
+	return cmp.Or(m.Username, m.Name) + "@" + server.Host
 }
 
 func (m mailboxSetup) policy() spool.Policy {

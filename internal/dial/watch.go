@@ -40,6 +40,8 @@ func (r *Record) watch(ctx context.Context, s Server) context.Context {
 func StepTimeout(s Server, step string, after time.Duration) *Error {
 	e := &Error{Stage: strings.ToLower(step), Err: fmt.Errorf("no answer within %s: %w", after, os.ErrDeadlineExceeded)}
 	switch step {
+	case StepToken:
+		e.Hint = "the authorisation server is slow or hangs; check that this machine reaches it over HTTPS"
 	case StepDNS:
 		e.Hint = resolverHint
 	case StepTCP:
