@@ -3,6 +3,7 @@ package parser
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/binary"
 	"io"
 	"strings"
 	"unicode/utf16"
@@ -209,12 +210,32 @@ func charsetSpellings(name string) []string {
 }
 
 func with(e xencoding.Encoding) func([]byte) (string, bool) {
+	if table, ok := e.(*charmap.Charmap); ok {
+		return withTable(table)
+	}
 	return func(octets []byte) (string, bool) {
 		out, err := e.NewDecoder().Bytes(octets)
 		if err != nil {
 			return strings.ToValidUTF8(string(octets), "\uFFFD"), false
 		}
 		return string(out), !bytes.Contains(out, replacement)
+	}
+}
+
+// withTable decodes a charset of one octet for each character.
+func withTable(table *charmap.Charmap) func([]byte) (string, bool) {
+	return func(octets []byte) (string, bool) {
+		out, ok := make([]byte, 0, len(octets)+len(octets)/8+utf8.UTFMax), true
+		for _, c := range octets {
+			r := table.DecodeByte(c)
+			if r < utf8.RuneSelf {
+				out = append(out, byte(r))
+				continue
+			}
+			ok = ok && r != utf8.RuneError
+			out = utf8.AppendRune(out, r)
+		}
+		return string(out), ok
 	}
 }
 
@@ -279,6 +300,11 @@ func frequent(s string) int {
 }
 
 func hasHigh(b []byte) bool {
+	for ; len(b) >= 8; b = b[8:] { // eight octets at a time
+		if binary.LittleEndian.Uint64(b)&(octets8<<7) != 0 {
+			return true
+		}
+	}
 	for _, c := range b {
 		if c >= 0x80 {
 			return true
@@ -291,6 +317,10 @@ func hasHigh(b []byte) bool {
 func mostlyUTF8(b []byte) bool {
 	good, bad := 0, 0
 	for len(b) > 0 {
+		if b[0] < utf8.RuneSelf {
+			b = b[1:]
+			continue
+		}
 		r, n := utf8.DecodeRune(b)
 		switch {
 		case r == utf8.RuneError && n == 1:

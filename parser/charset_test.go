@@ -1,9 +1,11 @@
 package parser
 
 import (
+	"strings"
 	"testing"
 
 	"golang.org/x/net/html/charset"
+	"golang.org/x/text/encoding/charmap"
 )
 
 func TestCharsetsAreDecoded(t *testing.T) {
@@ -113,6 +115,29 @@ func TestHTMLThatNamesItsCharsetItself(t *testing.T) {
 		m := read(t, "Content-Type: text/html", "", c.head+c.octets)
 		if want := c.head + c.want + "\n"; str(m.HTML) != want {
 			t.Errorf("got %q, want %q", str(m.HTML), want)
+		}
+	}
+}
+
+// TestCharsetsOfOneOctetAreDecodedByTheirTables compares every octet of every table
+// with what its own decoder says.
+func TestCharsetsOfOneOctetAreDecodedByTheirTables(t *testing.T) {
+	octets := make([]byte, 256)
+	for i := range octets {
+		octets[i] = byte(i)
+	}
+	for _, e := range charmap.All {
+		table, ok := e.(*charmap.Charmap)
+		if !ok {
+			continue
+		}
+		want, err := table.NewDecoder().Bytes(octets)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, whole := withTable(table)(octets)
+		if got != string(want) || whole != !strings.Contains(got, "\uFFFD") {
+			t.Errorf("%s:\n got %q %t\nwant %q", table, got, whole, want)
 		}
 	}
 }

@@ -107,7 +107,7 @@ func (s *replySplitter) step() {
 // isDull tells quickly that a line is one of text and nothing else, as most are: it
 // begins with a letter, has no colon, and no beginning of an introduction.
 func (s *replySplitter) isDull(line string) bool {
-	if line == "" || s.above || line[0]|0x20 < 'a' || line[0]|0x20 > 'z' || strings.IndexByte(line, ':') >= 0 || strings.Contains(line, "：") {
+	if line == "" || s.above || line[0]|0x20 < 'a' || line[0]|0x20 > 'z' || strings.IndexByte(line, ':') >= 0 || strings.IndexByte(line, "："[0]) >= 0 {
 		return false
 	}
 	return !hasLead(line) || !hasDigit(line)
@@ -216,14 +216,16 @@ var leads = []string{
 	"пн", "вт", "ср", "чт", "пт", "сб", "вс", "בתאריך", "ב-", "في ", "dnia", "dana ", "u ", "dňa",
 }
 
-// asciiLeads are the leads of ASCII letters by the first.
-var asciiLeads = func() (by [128][]string) {
+// asciiLeads are the leads of ASCII letters by the first, and leadPairs the two
+// octets any lead begins with.
+var asciiLeads, leadPairs = func() (by [128][]string, pairs [256][256]bool) {
 	for _, lead := range leads {
 		if isASCII(lead) {
 			by[lead[0]] = append(by[lead[0]], lead)
 		}
+		pairs[lead[0]][lead[1]] = true
 	}
-	return by
+	return by, pairs
 }()
 
 func isASCII(s string) bool {
@@ -238,6 +240,10 @@ func isASCII(s string) bool {
 func hasLead(line string) bool {
 	if c := line[0]; c >= '0' && c <= '9' {
 		return true
+	}
+	// Two ASCII letters that begin no lead settle it for most lines.
+	if len(line) < 2 || line[0]|line[1] < utf8.RuneSelf && !leadPairs[line[0]|0x20][line[1]] && !leadPairs[line[0]|0x20][line[1]|0x20] {
+		return false
 	}
 	head := clip(line, 40)
 	if isASCII(head) {
@@ -268,16 +274,19 @@ func isAttribution(line string, after []string) bool {
 	if strings.HasSuffix(line, "):") && strings.Contains(line, "ezt írta") {
 		return true
 	}
+	dated, quoted := hasYear(line) || hasClock(line), quoteFollows(after)
+	if !quoted && (!dated || !address && !hasLead(line)) {
+		return false
+	}
 	low := strings.ToLower(line)
 	verb := slices.ContainsFunc(wrote, func(v string) bool { return strings.Contains(low, v) })
-	dated := hasYear(line) || hasClock(line)
 	switch {
-	case verb && dated && (address || hasLead(line) || quoteFollows(after)):
+	case verb && dated:
 		return true
-	case verb && quoteFollows(after):
+	case verb:
 		return strings.Count(line, " ") < 20
 	}
-	return address && dated && quoteFollows(after)
+	return address && dated && quoted
 }
 
 func hasDigit(s string) bool {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -197,13 +198,22 @@ func decodeQP(out, line []byte, whole bool) (_ []byte, ok, end bool) {
 		}
 	}
 	for len(body) > 0 {
-		i := bytes.IndexByte(body, '=')
-		if i < 0 {
-			out = append(out, body...)
-			break
+		i := 0
+		for i < len(body) && i < 8 && body[i] != '=' { // escapes often stand close together
+			i++
+		}
+		if i == 8 {
+			if i = bytes.IndexByte(body[8:], '='); i < 0 {
+				out = append(out, body...)
+				break
+			}
+			i += 8
 		}
 		out = append(out, body[:i]...)
-		if body = body[i:]; len(body) > 2 && isHex(body[1]) && isHex(body[2]) {
+		if body = body[i:]; len(body) == 0 {
+			break
+		}
+		if len(body) > 2 && isHex(body[1]) && isHex(body[2]) {
 			out = append(out, unhex(body[1])<<4|unhex(body[2]))
 			body = body[3:]
 			continue
@@ -217,6 +227,7 @@ func decodeQP(out, line []byte, whole bool) (_ []byte, ok, end bool) {
 // appendQP decodes text that is there as a whole.
 func appendQP(out, text []byte) (_ []byte, ok bool) {
 	ok = true
+	out = slices.Grow(out, len(text))
 	for len(text) > 0 {
 		n := bytes.IndexByte(text, '\n') + 1
 		if n == 0 {

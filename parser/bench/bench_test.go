@@ -28,31 +28,42 @@ import (
 	"github.com/postferry/postferry/parser"
 )
 
-// classes are the sizes of mail: those of 2 to 5 KB from the corpus, and made ones
-// of about 45 KB and 5 MB. Mails go-message refuses, or gives up, are left out: it is
+// classes are the sizes of mail: those of the corpus of 2 to 5 KB and of 20 to 120 KB,
+// and made ones of about 45 KB and 5 MB. Mails go-message refuses, or gives up, are left out: it is
 // done with them before anybody else.
 func classes(b *testing.B) map[string][][]byte {
 	b.Helper()
 	out := map[string][][]byte{}
-	refused := 0
+	refused := map[string]int{}
 	err := filepath.WalkDir("../testdata/corpus", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
 		octets, err := os.ReadFile(path)
-		if err == nil && len(octets) >= 2<<10 && len(octets) <= 5<<10 && strings.HasSuffix(path, ".eml") {
-			if goMessageReads(octets) {
-				out["small"] = append(out["small"], octets)
-			} else {
-				refused++
-			}
+		class := ""
+		switch {
+		case err != nil:
+			return err
+		case len(octets) >= 2<<10 && len(octets) <= 5<<10 && strings.HasSuffix(path, ".eml"):
+			class = "small"
+		case len(octets) >= 20<<10 && len(octets) <= 120<<10:
+			class = "corpus"
+		default:
+			return nil
 		}
-		return err
+		if goMessageReads(octets) {
+			out[class] = append(out[class], octets)
+		} else {
+			refused[class]++
+		}
+		return nil
 	})
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Logf("%d small mails, and %d more that go-message does not read to their end", len(out["small"]), refused)
+	for class, n := range refused {
+		b.Logf("%s: %d mails, and %d more that go-message does not read to their end", class, len(out[class]), n)
+	}
 	for i := range 20 {
 		out["mid"] = append(out["mid"], made(20<<10, 18<<10, uint64(i)))
 	}
@@ -145,7 +156,7 @@ func cpuTime() time.Duration {
 // BenchmarkParser is for profiles; BenchmarkInterleaved compares.
 func BenchmarkParser(b *testing.B) {
 	all := classes(b)
-	for _, class := range []string{"small", "mid", "large"} {
+	for _, class := range []string{"small", "corpus", "mid", "large"} {
 		for _, p := range []struct {
 			name string
 			read func([]byte)

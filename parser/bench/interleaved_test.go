@@ -31,7 +31,7 @@ import (
 //	go test -run '^$' -bench Interleaved -benchtime 1x
 func BenchmarkInterleaved(b *testing.B) {
 	all := classes(b)
-	for _, class := range []string{"small", "mid", "large"} {
+	for _, class := range []string{"small", "corpus", "mid", "large"} {
 		b.Run(class, func(b *testing.B) {
 			for b.Loop() {
 				interleave(b, class, all[class])
