@@ -76,11 +76,15 @@ func (s *Section) Errorf(key, format string, args ...any) error {
 	return s.Error(key, fmt.Errorf(format, args...))
 }
 
-// Error puts err at the line of a key of the block, as Errorf does. It gives nil
-// for nil.
+// Error puts err at the line of a key of the block, as Errorf does; with no key at
+// that of the key the error is about, see At, or of the block. It gives nil for
+// nil.
 func (s *Section) Error(key string, err error) error {
 	if err == nil {
 		return nil
+	}
+	if about, ok := err.(*keyError); ok && key == "" {
+		return locate(s.node, s.path, about.key, about.err)
 	}
 	if key == "" {
 		return s.error(s.node.pos, "", err)

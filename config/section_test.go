@@ -46,6 +46,9 @@ mailboxes:
 			t.Errorf("Errorf(%q) is %q, want %q", c.key, got, c.want)
 		}
 	}
+	if got, want := s.Error("", config.At("search.unseen", errors.New("no"))).Error(), "a.yaml:8: mailboxes.m.search.unseen: no"; got != want {
+		t.Errorf("an error about a key is %q, want %q", got, want)
+	}
 	if err := s.Error("server", nil); err != nil {
 		t.Errorf("nothing wrong is %v", err)
 	}

@@ -163,6 +163,7 @@ func TestCheckTellsCauseAndFixOfEachFailure(t *testing.T) {
 		{"plain text to a TLS port", dovecot.URL("imaps"), "plain", 69, "greeting", "no answer within", "use imaps://"},
 		{"plain POP3 to a TLS port", dovecot.URL("pop3s"), "plain", 69, "greeting", "no answer within", "use pop3s://"},
 		{"TLS to a plain port", dovecot.URL("imap"), "secure", 69, "TLS", "does not look like a TLS handshake", "use imap://"},
+		{"an authority's file that is missing", dovecot.URL("imaps"), "tls: {ca_file: none.pem}", 78, "config", "mailboxes.box.tls: reading tls.ca_file", ""},
 		{"another authority", dovecot.URL("imaps"), "tls: {ca_file: " + foreignFile + "}", 69, "TLS", "unknown authority", "tls.ca_file"},
 		{"another authority after STARTTLS", dovecot.URL("imap"), "tls: {ca_file: " + foreignFile + "}", 69, "TLS", "unknown authority", "tls.ca_file"},
 		{"another authority after STLS", dovecot.URL("pop3"), "tls: {ca_file: " + foreignFile + "}", 69, "TLS", "unknown authority", "tls.ca_file"},

@@ -34,7 +34,7 @@ func checkMailbox(ctx context.Context, m mailboxSetup, f checkFlags, t *checkTar
 	c := &mailboxCheck{mailboxSetup: m, server: server, record: dial.NewRecord(m.Password, m.OAuth2.ClientSecret, m.OAuth2.RefreshToken), failed: map[string]error{}}
 	a, err := m.open(sourceEnv{f.tokens, true, slog.New(warnings{c.record})})
 	if err != nil {
-		t.add("config", stepFailed, c.record.Clean(err.Error()), "", 0)
+		t.add("config", stepFailed, c.record.Clean(m.Section.Error("", err).Error()), "", 0)
 		t.failed(exitConfig)
 		t.skip(c.plan(nil)...)
 		return

@@ -76,9 +76,11 @@ func (c Config) Source(m *config.Mailbox, tokens sasl.TokenSource, readOnly bool
 	if err != nil {
 		return nil, config.At("server", err)
 	}
-	s, err := New(Options{
+	if _, err := dial.TLS(m.TLS).Config(server.Host); err != nil {
+		return nil, config.At("tls", err)
+	}
+	return New(Options{
 		Server: server, TLS: dial.TLS(m.TLS), Username: m.Username, Password: m.Password, Tokens: tokens, Auth: m.Auth,
 		Search: Search{Since: c.Search.Since, Unseen: c.Search.Unseen}, ReadOnly: readOnly, Logger: log,
 	})
-	return s, config.At("tls", err)
 }

@@ -35,9 +35,11 @@ func (Config) Source(m *config.Mailbox, tokens sasl.TokenSource, log *slog.Logge
 	if err != nil {
 		return nil, config.At("server", err)
 	}
-	s, err := New(Options{
+	if _, err := dial.TLS(m.TLS).Config(server.Host); err != nil {
+		return nil, config.At("tls", err)
+	}
+	return New(Options{
 		Server: server, TLS: dial.TLS(m.TLS), Username: m.Username, Password: m.Password, Tokens: tokens,
 		Auth: m.Auth, Logger: log,
 	})
-	return s, config.At("tls", err)
 }
