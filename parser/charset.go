@@ -226,14 +226,18 @@ func with(e xencoding.Encoding) func([]byte) (string, bool) {
 func withTable(table *charmap.Charmap) func([]byte) (string, bool) {
 	return func(octets []byte) (string, bool) {
 		out, ok := make([]byte, 0, len(octets)+len(octets)/8+utf8.UTFMax), true
-		for _, c := range octets {
-			r := table.DecodeByte(c)
-			if r < utf8.RuneSelf {
-				out = append(out, byte(r))
-				continue
+		ascii := table.DecodeByte('a') == 'a' // not so in EBCDIC
+		for len(octets) > 0 {
+			if ascii {
+				n := asciiPrefix(octets)
+				out = append(out, octets[:n]...)
+				if octets = octets[n:]; len(octets) == 0 {
+					break
+				}
 			}
+			r := table.DecodeByte(octets[0])
 			ok = ok && r != utf8.RuneError
-			out = utf8.AppendRune(out, r)
+			out, octets = utf8.AppendRune(out, r), octets[1:]
 		}
 		return string(out), ok
 	}
@@ -299,27 +303,28 @@ func frequent(s string) int {
 	return n
 }
 
-func hasHigh(b []byte) bool {
-	for ; len(b) >= 8; b = b[8:] { // eight octets at a time
-		if binary.LittleEndian.Uint64(b)&(octets8<<7) != 0 {
-			return true
+func hasHigh(b []byte) bool { return asciiPrefix(b) < len(b) }
+
+// asciiPrefix is how many octets at the beginning of b are below 128.
+func asciiPrefix(b []byte) int {
+	i := 0
+	for ; i+8 <= len(b); i += 8 { // eight octets at a time
+		if binary.LittleEndian.Uint64(b[i:i+8])&(octets8<<7) != 0 {
+			break
 		}
 	}
-	for _, c := range b {
-		if c >= 0x80 {
-			return true
-		}
+	for i < len(b) && b[i] < utf8.RuneSelf {
+		i++
 	}
-	return false
+	return i
 }
 
 // mostlyUTF8 tells whether most of the octets above 127 are correct UTF-8.
 func mostlyUTF8(b []byte) bool {
 	good, bad := 0, 0
 	for len(b) > 0 {
-		if b[0] < utf8.RuneSelf {
-			b = b[1:]
-			continue
+		if b = b[asciiPrefix(b):]; len(b) == 0 {
+			break
 		}
 		r, n := utf8.DecodeRune(b)
 		switch {
