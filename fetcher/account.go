@@ -207,7 +207,7 @@ func (p *poll) mayTry(acc *account) error {
 	}
 	return &Error{
 		Radius: AccountRadius, Cause: Refused, Op: "signing in to " + p.m.Account,
-		Err:  fmt.Errorf("refused before (%d times within a day); tried again at %s", len(n.Refused), until.Format(time.DateTime)),
+		Err:  fmt.Errorf("refused before, in %d of at most %d tries a day; tried again at %s", len(n.Refused), refusedMost, until.Format(time.DateTime)),
 		Hint: "correct the credentials: a changed configuration is tried at once",
 	}
 }
