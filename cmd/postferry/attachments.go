@@ -3,11 +3,14 @@ package main
 import (
 	"context"
 	"errors"
+	"sync"
+	"time"
 
 	"github.com/postferry/postferry/blob"
 	"github.com/postferry/postferry/config"
 	"github.com/postferry/postferry/parser"
 	"github.com/postferry/postferry/sinks"
+	"github.com/postferry/postferry/sinks/file"
 	"github.com/postferry/postferry/sinks/payload"
 	"github.com/postferry/postferry/sinks/s3"
 )
@@ -65,25 +68,63 @@ func (k sinkSetup) wants() func(*parser.Attachment) bool {
 	return nil
 }
 
-// keep makes a destination keep attachments before they are delivered.
-func keep(k *config.Sink, o payload.Options, d *sinks.Destination) error {
-	if k.AttachmentsTo == nil {
-		return nil
-	}
-	stored, err := storeOf(k.AttachmentsTo, o.Only, false)
-	if err != nil {
-		return err
+// keep makes a destination keep attachments before they are delivered. What they
+// are kept in is made with the first of them.
+func keep(k *config.Sink, o payload.Options, d *sinks.Destination) {
+	to := k.AttachmentsTo
+	if to == nil {
+		return
 	}
 	secret := ""
-	if k.AttachmentsTo.S3 != nil {
-		secret = k.AttachmentsTo.S3.SecretKey.Reveal()
+	if to.S3 != nil {
+		secret = to.S3.SecretKey.Reveal()
+	}
+	var opening sync.Mutex
+	var opened *payload.Stored
+	open := func() (_ *payload.Stored, err error) {
+		opening.Lock()
+		defer opening.Unlock()
+		if opened == nil {
+			opened, err = storeOf(to, o.Only, false)
+		}
+		return opened, err
 	}
 	d.Prepare = func(ctx context.Context, delivery *sinks.Delivery) error {
-		err := stored.Put(ctx, delivery)
+		stored, err := open()
+		if err == nil {
+			err = stored.Put(ctx, delivery)
+		}
 		if err == nil || sinks.IsPermanent(err) || ctx.Err() != nil {
 			return err
 		}
 		return s3.Grade(err, secret)
 	}
-	return nil
+}
+
+// checkAttachments looks at where a sink's attachments are kept, and makes nothing.
+func checkAttachments(ctx context.Context, k sinkSetup, t *checkTarget) {
+	to := k.AttachmentsTo
+	if to == nil {
+		return
+	}
+	began := time.Now()
+	var said string
+	stored, err := storeOf(to, nil, true)
+	switch {
+	case err != nil:
+	case to.S3 == nil:
+		said, err = lookAtFile(file.Options{Dir: to.Dir})
+	default:
+		said = "bucket " + to.S3.Bucket + " is there and answers this key"
+		if err = stored.Store.Check(ctx); err != nil {
+			err = s3.Grade(err, to.S3.SecretKey.Reveal())
+		}
+		_ = stored.Store.Close() // it only lets go of idle connections
+	}
+	if err != nil {
+		t.add("attachments", stepFailed, err.Error(), "check the sink's attachments_to", time.Since(began))
+		t.failed(exitUnavailable)
+		return
+	}
+	t.add("attachments", stepOK, said, "", time.Since(began))
 }

@@ -5,9 +5,11 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/postferry/postferry/internal/mailtest"
+	"github.com/postferry/postferry/internal/mailtest/s3d"
 )
 
 const invoiceMail = "From: a@x.example\r\nSubject: your invoice\r\nMessage-ID: <1@x.example>\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n" +
@@ -61,5 +63,26 @@ func TestAttachmentsAreStoredBeforeTheyAreTold(t *testing.T) {
 	})
 	if err != nil || len(names) != 2 || names[0] != "inbox/_._invoice.pdf" || names[1] != "inbox/_._invoice.pdf.json" {
 		t.Errorf("%q, %v", names, err)
+	}
+}
+
+// A check looks at the place of attachments, and makes nothing.
+func TestCheckLooksAtWhereAttachmentsAreKept(t *testing.T) {
+	w := newWorld(t)
+	store := s3d.Start(t, "mail")
+	w.write("mailboxes:\n" + w.box("inbox", "imaps", ada, "deliver: [app, bucket, other]") + "\nsinks:\n" +
+		w.sink("app", w.receiver.URL, "attachments: store", "attachments_to: {dir: kept}") +
+		w.sink("bucket", w.receiver.URL, "attachments: store", "attachments_to: {s3: {bucket: mail, endpoint: '"+store.URL+"', region: "+s3d.Region+", access_key: "+s3d.AccessKey+", secret_key: "+s3d.SecretKey+"}}") +
+		w.sink("other", w.receiver.URL, "attachments: store", "attachments_to: {s3: {bucket: post, endpoint: '"+store.URL+"', region: "+s3d.Region+", access_key: "+s3d.AccessKey+", secret_key: "+s3d.SecretKey+"}}"))
+	code, out, _ := w.run("check", "app", "bucket")
+	if code != 0 || !strings.Contains(out, "bucket mail is there") {
+		t.Errorf("exit code %d: %s", code, out)
+	}
+	code, out, stderr := w.run("check", "other")
+	if code != 69 || !strings.Contains(out+stderr, "no bucket post") || strings.Contains(out+stderr, s3d.SecretKey) {
+		t.Errorf("exit code %d: %s%s", code, out, stderr)
+	}
+	if _, err := os.Stat(filepath.Join(w.dir, "kept")); !os.IsNotExist(err) || len(store.Puts()) != 0 {
+		t.Errorf("the check made something: %v, %q", err, store.Puts())
 	}
 }

@@ -26,6 +26,7 @@ func checkSink(ctx context.Context, k sinkSetup, t *checkTarget) {
 		return
 	}
 	defer d.Sink.Close()
+	defer checkAttachments(ctx, k, t)
 	if isFile {
 		checkFile(k, t)
 		return

@@ -241,9 +241,7 @@ func (k sinkSetup) destination(inert bool) (sinks.Destination, error) {
 	if inert {
 		return d, nil
 	}
-	if err := keep(k.Sink, k.renderer.Options, &d); err != nil {
-		return sinks.Destination{}, errors.Join(configError(k.Section.Error("attachments_to", err)), sink.Close())
-	}
+	keep(k.Sink, k.renderer.Options, &d)
 	return d, nil
 }
 
