@@ -239,7 +239,7 @@ func FuzzReport(f *testing.F) {
 }
 
 func FuzzReply(f *testing.F) {
-	for _, s := range []string{"a\n\n> b", "On 1 Jan 2026, a@b wrote:\n> c", "a\n-- \nb", "From: a\nTo: b\nDate: c", "-----Original Message-----\na", "a\n\nSent from my iPhone"} {
+	for _, s := range []string{"a\n\n> b", "On 1 Jan 2026, a@b wrote:\n> c", "a\n-- \nb", "From: a\nTo: b\nDate: c", "-----Original Message-----\na", "a\n\nSent from my iPhone", "A" + strings.Repeat("\xad", 41)} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

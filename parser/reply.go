@@ -246,6 +246,9 @@ func hasLead(line string) bool {
 		return false
 	}
 	head := clip(line, 40)
+	if head == "" { // no text, but octets that never begin a character
+		return false
+	}
 	if isASCII(head) {
 		return slices.ContainsFunc(asciiLeads[head[0]|0x20], func(lead string) bool {
 			return len(head) >= len(lead) && strings.EqualFold(head[:len(lead)], lead)
