@@ -18,6 +18,7 @@ type Sink struct {
 	AttachmentsOnly *AttachmentsOnly `config:"attachments_only" doc:"which attachments are sent; the others are described, and with each: attachment left out"`
 	Concurrency     int              `config:"concurrency" doc:"deliveries under way at once, at most"`
 	Rate            Rate             `config:"rate" doc:"deliveries begun per time, as in 10/s or 100/1m; without it, no limit"`
+	Order           string           `config:"order" enum:"mailbox,thread" doc:"deliveries go one after the other, in the order the mails were taken: all of a mailbox, or those of one thread (message.thread.key). A mail waits until the one before it has been accepted, is a dead letter or was forgotten; docs/routes.md. Without it, in no order"`
 	Retry           Retry            `config:"retry" doc:"when a failed delivery is tried again"`
 
 	// Section holds the keys of the type.

@@ -282,8 +282,8 @@ func (p *poll) sayBaseline(box string, there, taking int) {
 }
 
 // take retrieves mails and makes each durable. Commits run beside the
-// retrieval, so that one fsync serves many mails; take returns when all of them
-// have ended.
+// retrieval, so that one fsync serves many mails, which are numbered in the order
+// they came; take returns when all of them have ended.
 func (p *poll) take(ctx context.Context, key spool.BoxKey, refs []Ref) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -306,15 +306,16 @@ func (p *poll) take(ctx context.Context, key spool.BoxKey, refs []Ref) error {
 			staged.Close()
 			return context.Cause(ctx)
 		}
+		failpoint.Hit("take.before")
+		durable := p.sp.Begin(ctx, spool.Taken{
+			Mailbox: p.m.Name, Protocol: p.m.Protocol, BoxKey: key, UID: r.UID,
+			ReceivedAt: r.ReceivedAt, Flags: r.Flags, Octets: staged, Policy: p.m.Policy,
+		})
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
 			defer room.Release(weight)
-			failpoint.Hit("take.before")
-			id, err := p.sp.Take(ctx, spool.Taken{
-				Mailbox: p.m.Name, Protocol: p.m.Protocol, BoxKey: key, UID: r.UID,
-				ReceivedAt: r.ReceivedAt, Flags: r.Flags, Octets: staged, Policy: p.m.Policy,
-			})
+			id, err := durable()
 			if err != nil {
 				stop(fmt.Errorf("taking mail %s of %s: %w", r.UID, key.Box, err))
 				return

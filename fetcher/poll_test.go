@@ -300,3 +300,27 @@ func TestErrorsAreGradedByTheirWorst(t *testing.T) {
 		t.Errorf("flatten gives %d errors, want 3", n)
 	}
 }
+
+func TestMailsAreNumberedInTheOrderOfTheListing(t *testing.T) {
+	s := &server{}
+	for n := range 1000 {
+		m := mail(fmt.Sprint("1/", n))
+		m.octets += strings.Repeat("x", n*7919%3000)
+		s.add("INBOX", m)
+	}
+	h := newHouse(t, spool.Options{}, mailbox(s))
+	defer h.close()
+	h.once()
+	for n := range 1000 {
+		item, err := h.sp.Next(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := fmt.Sprint("1/", n); item.UID != want {
+			t.Fatalf("the %d. is %s, want %s", n+1, item.UID, want)
+		}
+		if err := h.sp.Route(t.Context(), item.ID, spool.Routing{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -11,10 +11,18 @@ import (
 
 // BenchmarkDispatch is a mail of 4 KB from the spool through parsing, routing and
 // delivery to a sink that does nothing, with every outcome recorded durably. The
-// mails are taken before the clock runs.
+// mails are taken before the clock runs. In order, each mail is a thread of its
+// own, or all are one line.
 func BenchmarkDispatch(b *testing.B) {
-	for _, sinks := range []int{1, 3} {
-		b.Run(fmt.Sprintf("%d sinks", sinks), func(b *testing.B) {
+	for _, of := range []struct {
+		sinks int
+		order Order
+	}{{1, ""}, {3, ""}, {1, ByThread}, {1, ByMailbox}} {
+		sinks, name := of.sinks, fmt.Sprintf("%d sinks", of.sinks)
+		if of.order != "" {
+			name += " by " + string(of.order)
+		}
+		b.Run(name, func(b *testing.B) {
 			sp := openSpool(b, filepath.Join(b.TempDir(), "store.db"), nil)
 			defer sp.Close()
 			body := strings.Repeat("A line of a mail of four kilobytes in all.\r\n", 92)
@@ -41,7 +49,7 @@ func BenchmarkDispatch(b *testing.B) {
 			destinations, routes := map[string]Destination{}, []Route{}
 			for i := range sinks {
 				name := fmt.Sprintf("s%d", i)
-				destinations[name] = Destination{Sink: noop{}, Concurrency: 64}
+				destinations[name] = Destination{Sink: noop{}, Concurrency: 64, Order: of.order}
 				routes = append(routes, Route{To: name})
 			}
 			d := New(sp, map[string][]Route{"in": routes}, destinations, Options{Observe: func(e Event) {

@@ -34,7 +34,19 @@ type Destination struct {
 	// all.
 	Wants    func(*parser.Attachment) bool
 	InFlight int64 // octets of mail in delivery at once; 64 MiB. A larger mail goes alone
+	Order    Order // which mails go one after the other; none
 }
+
+// Order says which deliveries to a sink are attempted strictly in the order the
+// mails were taken: one begins when those before it have been accepted, are dead
+// letters or were forgotten.
+type Order string
+
+// The orders. The zero Order is none.
+const (
+	ByMailbox Order = "mailbox" // all of one account
+	ByThread  Order = "thread"  // those of one account with the same message.thread.key
+)
 
 // Event tells an observer what became of one mail (Delivery is empty: it was
 // routed) or of one attempt.

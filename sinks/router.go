@@ -97,7 +97,10 @@ func (d *Dispatcher) routeAll(ctx, work context.Context) error {
 	for ctx.Err() == nil {
 		i, err := d.spool.Next(ctx)
 		if err == nil {
-			err = d.route(ctx, work, i)
+			var routed bool
+			if routed, err = d.route(ctx, work, i); !routed {
+				d.spool.Return(i)
+			}
 		}
 		if err != nil {
 			if err := d.pause(ctx, "routing", err); err != nil {
@@ -109,8 +112,10 @@ func (d *Dispatcher) routeAll(ctx, work context.Context) error {
 }
 
 // route decides and records where one mail goes. The item is held until the
-// record stands, so it is tried until then.
-func (d *Dispatcher) route(ctx, work context.Context, i *spool.Item) error {
+// record stands, so it is tried until then. Where it is not recorded, another call
+// of Next, or the next process, is to route it: ctx has ended, or a mail that it
+// must not overtake came back, or the error is final.
+func (d *Dispatcher) route(ctx, work context.Context, i *spool.Item) (routed bool, err error) {
 	r, err := d.decide(ctx, i)
 	for try := 1; err != nil; try++ {
 		if errors.Is(err, errDefect) || try == readTries {
@@ -118,15 +123,13 @@ func (d *Dispatcher) route(ctx, work context.Context, i *spool.Item) error {
 			break
 		}
 		if err := d.pause(ctx, "reading a mail", err); err != nil || ctx.Err() != nil {
-			return err // the next process routes it
+			return false, err
 		}
 		r, err = d.decide(ctx, i)
 	}
 	e := Event{Item: i.ID, Mailbox: i.Mailbox, Routing: &r}
 	for {
-		failpoint.Hit("route.before")
-		err := d.spool.Route(work, e.Item, r)
-		failpoint.Hit("route.after")
+		err := d.record(ctx, work, e.Item, r)
 		switch {
 		case err == nil:
 			if r.Quarantine != "" {
@@ -135,14 +138,28 @@ func (d *Dispatcher) route(ctx, work context.Context, i *spool.Item) error {
 				d.Logger.Debug("mail routed", "item", e.Item, "mailbox", e.Mailbox, "deliveries", len(r.To))
 			}
 			d.observe(e)
-			return nil
+			return true, nil
 		case errors.Is(err, spool.ErrRouted), errors.Is(err, spool.ErrUnknown):
-			return nil // another hand routed or erased it
+			return true, nil // another hand routed or erased it
+		case errors.Is(err, spool.ErrBehind):
+			return false, nil
 		}
 		if err := d.pause(ctx, "routing", err); err != nil || ctx.Err() != nil {
-			return err // the next process routes it
+			return false, err
 		}
 	}
+}
+
+// record records a routing, in its turn where the mail goes to a sink in order.
+func (d *Dispatcher) record(ctx, work context.Context, id spool.ID, r spool.Routing) error {
+	if len(r.Order) > 0 {
+		if err := d.spool.Turn(ctx, id); err != nil {
+			return err
+		}
+	}
+	failpoint.Hit("route.before")
+	defer failpoint.Hit("route.after")
+	return d.spool.Route(work, id, r)
 }
 
 // readTries is how often a mail is read for routing before it is quarantined.
@@ -168,5 +185,25 @@ func (d *Dispatcher) decide(ctx context.Context, i *spool.Item) (spool.Routing, 
 	if err != nil {
 		return spool.Routing{}, fmt.Errorf("%w: its facts cannot be written: %w", errDefect, err)
 	}
-	return spool.Routing{To: Split(to, d.dest, m), Facts: f}, nil
+	return spool.Routing{To: Split(to, d.dest, m), Facts: f, Order: d.order(to, m)}, nil
+}
+
+// order has the key of the line that the mail stands in at each sink that keeps
+// one.
+func (d *Dispatcher) order(to []string, m *parser.Message) map[string]string {
+	var keys map[string]string
+	for _, name := range to {
+		order := d.dest[name].Order
+		if order == "" {
+			continue
+		}
+		if keys == nil {
+			keys = map[string]string{}
+		}
+		keys[name] = string(order)
+		if order == ByThread {
+			keys[name] += " " + m.Thread.Key
+		}
+	}
+	return keys
 }

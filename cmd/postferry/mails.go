@@ -258,6 +258,9 @@ func printDelivery(w io.Writer, d spool.DeliveryInfo) {
 	if d.Due != nil {
 		fmt.Fprintf(w, ", due %s", d.Due.Local().Format(time.DateTime))
 	}
+	if d.Behind != 0 {
+		fmt.Fprintf(w, ", waits for mail %d, which came before it", d.Behind)
+	}
 	if d.Held != "" {
 		fmt.Fprintf(w, ", the sink is held: %s", dial.Printable(d.Held))
 	}

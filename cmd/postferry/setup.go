@@ -235,7 +235,7 @@ func (k sinkSetup) destination(inert bool) (sinks.Destination, error) {
 		return sinks.Destination{}, configError(k.Section.Error("", err))
 	}
 	d := sinks.Destination{
-		Sink: sink, Concurrency: k.Concurrency, Retry: schedule(k.Retry), Exact: !k.Retry.Jitter, Interval: interval(k.Rate),
+		Sink: sink, Concurrency: k.Concurrency, Retry: schedule(k.Retry), Exact: !k.Retry.Jitter, Interval: interval(k.Rate), Order: sinks.Order(k.Order),
 	}
 	d.Wants = k.wants()
 	if inert {

@@ -85,13 +85,13 @@ func (c *cli) printStatus(st admin.Status, now time.Time) {
 		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n", m.Mailbox, age(m.Listed, now), m.Known, m.Taken, m.ToRoute, m.Unrouted,
 			m.Quarantined, m.Settlements, dial.Printable(m.Error))
 	}
-	fmt.Fprintln(t, "\nSINK\tPENDING\tDEFERRED\tDELIVERED\tDEAD\tHELD")
+	fmt.Fprintln(t, "\nSINK\tPENDING\tIN LINE\tDEFERRED\tDELIVERED\tDEAD\tHELD")
 	for _, s := range st.Store.Sinks {
 		held := s.Held
 		if held != "" && s.ProbeAt != nil {
 			held += " (next probe " + s.ProbeAt.Local().Format(time.DateTime) + ")"
 		}
-		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%s\n", s.Sink, s.Pending, s.Deferred, s.Delivered, s.Dead, dial.Printable(held))
+		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%d\t%s\n", s.Sink, s.Pending-s.Behind, s.Behind, s.Deferred, s.Delivered, s.Dead, dial.Printable(held))
 	}
 	t.Flush()
 }
