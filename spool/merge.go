@@ -2,6 +2,7 @@ package spool
 
 import (
 	"context"
+	"hash/maphash"
 	"slices"
 	"strings"
 	"time"
@@ -18,7 +19,6 @@ func (s *Spool) reconcile(ctx context.Context, box BoxKey, m *merge, cursor, was
 		if cursor != was {
 			op.Cursor = &cursor
 		}
-		op.Reset = m.present == 0 && m.missing > 0 && len(m.uids) > 0 && !m.sameValidity()
 		err = s.change(ctx, op)
 	}
 	if err != nil {
@@ -31,8 +31,12 @@ func (s *Spool) reconcile(ctx context.Context, box BoxKey, m *merge, cursor, was
 // mergeRuns reads the runs that the listing differs from. op is the last of the
 // changes, which is left to the caller.
 func (s *Spool) mergeRuns(ctx context.Context, box BoxKey, m *merge, was []run) (runs []run, op *LedgerOp, err error) {
-	op = &LedgerOp{Box: box, At: m.now}
-	differ := m.compare(was)
+	differ := m.compare(s.seed, was)
+	reset, err := s.renumbered(ctx, box, m)
+	if err != nil {
+		return nil, nil, err
+	}
+	op = &LedgerOp{Box: box, At: m.now, Reset: reset}
 	after := ""
 	for i := 0; i < len(was); i++ {
 		if !differ[i] {
@@ -52,7 +56,7 @@ func (s *Spool) mergeRuns(ctx context.Context, box BoxKey, m *merge, was []run) 
 			if err := s.change(ctx, op); err != nil {
 				return nil, nil, err
 			}
-			op = &LedgerOp{Box: box, At: m.now}
+			op = &LedgerOp{Box: box, At: m.now, Reset: reset}
 			more = len(rows) == ledgerPage
 			for n, row := range rows {
 				if end != "" && row.UID > end {
@@ -64,7 +68,7 @@ func (s *Spool) mergeRuns(ctx context.Context, box BoxKey, m *merge, was []run) 
 			for piece := range slices.Chunk(rows, runRows) {
 				r := run{}
 				for _, row := range piece {
-					r.learn(row)
+					r.learn(s.seed, row)
 				}
 				runs = join(runs, r)
 				after = r.end
@@ -79,9 +83,34 @@ func (s *Spool) mergeRuns(ctx context.Context, box BoxKey, m *merge, was []run) 
 	return runs, op, nil
 }
 
+// renumbered tells whether a complete listing has none of the UIDs that are known
+// and here. It is known before anything is marked as gone, so that a crash in
+// between leaves nothing gone that was only renumbered.
+func (s *Spool) renumbered(ctx context.Context, box BoxKey, m *merge) (bool, error) {
+	if !m.lacks || m.present > 0 || len(m.uids) == 0 {
+		return false, nil
+	}
+	probe := &merge{uids: m.uids, order: slices.Clone(m.order), now: m.now, lacks: true}
+	for after, more := "", true; more; {
+		rows, err := s.store.Ledger(ctx, box, after, ledgerPage)
+		if err != nil {
+			return false, err
+		}
+		for _, row := range rows {
+			probe.row(row, &LedgerOp{})
+			after = row.UID
+		}
+		if probe.present > 0 {
+			return false, nil
+		}
+		more = len(rows) == ledgerPage
+	}
+	return probe.missing > 0 && !probe.sameValidity(), nil
+}
+
 // change commits what has changed, if anything has.
 func (s *Spool) change(ctx context.Context, op *LedgerOp) error {
-	if op.Cursor == nil && !op.Reset && len(op.Back)+len(op.Gone)+len(op.Forget) == 0 {
+	if op.Cursor == nil && len(op.Back)+len(op.Gone)+len(op.Forget) == 0 {
 		return nil
 	}
 	return s.commit(ctx, op, 0, nil)
@@ -106,11 +135,11 @@ func newMerge(uids []string, now time.Time, complete bool) *merge {
 
 // compare tells which runs have to be read, and puts what is listed of them in
 // order.
-func (m *merge) compare(runs []run) (differ []bool) {
+func (m *merge) compare(seed maphash.Seed, runs []run) (differ []bool) {
 	listed, at := make([]sum, len(runs)), 0
 	for _, uid := range m.uids {
 		at = find(runs, uid, at)
-		listed[at].add(uid)
+		listed[at].add(seed, uid)
 	}
 	differ = make([]bool, len(runs))
 	n := 0

@@ -117,7 +117,7 @@ type LedgerOp struct {
 	Forget   []string // forgotten, with their finished mails
 	Baseline bool     // the box has its baseline from now on
 	Cursor   *string  // stored unless nil
-	Reset    bool     // a listing lacked every UID: what is gone since At was renumbered
+	Reset    bool     // a listing lacked every UID: those gone were renumbered
 	Heads    []Head   // of UIDs without a mail
 
 	// result

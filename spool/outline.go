@@ -39,9 +39,7 @@ type sum struct {
 	hash uint64
 }
 
-var seed = maphash.MakeSeed()
-
-func (s *sum) add(uid string) {
+func (s *sum) add(seed maphash.Seed, uid string) {
 	s.n++
 	s.hash += maphash.String(seed, uid)
 }
@@ -64,11 +62,11 @@ func find(runs []run, uid string, was int) int {
 func (r *run) reaches(uid string) bool { return r.end == "" || uid <= r.end }
 
 // learn takes a row into the run.
-func (r *run) learn(k Known) {
+func (r *run) learn(seed maphash.Seed, k Known) {
 	r.rows++
 	r.end = k.UID
 	if k.Gone.IsZero() {
-		r.here.add(k.UID)
+		r.here.add(seed, k.UID)
 		return
 	}
 	if at := k.Gone.Add(forgetAfter); r.next.IsZero() || at.Before(r.next) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"log/slog"
 	"sync"
 	"time"
@@ -60,6 +61,7 @@ type Spool struct {
 	routing  routing
 	queues   map[string]*queue
 	claims   map[string]*delivery // by delivery id
+	seed     maphash.Seed         // of the outlines' sums
 	outlines map[BoxKey]*outline  // of the ledgers of boxes listed by this process
 	settled  map[string]*waiters  // by mailbox: told of new settlements
 	moved    map[ID]*waiters      // told of a change to a mail
@@ -93,6 +95,7 @@ func Open(ctx context.Context, store Store, o Options) (*Spool, error) {
 		window:   window{limit: o.Window, entries: map[ID]*entry{}},
 		queues:   map[string]*queue{},
 		claims:   map[string]*delivery{},
+		seed:     maphash.MakeSeed(),
 		outlines: map[BoxKey]*outline{},
 		settled:  map[string]*waiters{},
 		moved:    map[ID]*waiters{},

@@ -2,8 +2,11 @@ package spooltest
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/postferry/postferry/spool"
 )
@@ -28,7 +31,44 @@ func (r *rig) renumbered() bool {
 	return yes
 }
 
+// interrupted is a store whose nth change of a ledger fails.
+type interrupted struct {
+	spool.Store
+	n int
+}
+
+func (s *interrupted) Commit(ctx context.Context, ops []spool.Op) error {
+	for _, op := range ops {
+		if l, ok := op.(*spool.LedgerOp); ok && len(l.Gone) > 0 {
+			if s.n--; s.n == 0 {
+				return errors.New("interrupted")
+			}
+		}
+	}
+	return s.Store.Commit(ctx, ops)
+}
+
 var recognising = map[string]func(*testing.T, *rig){
+	"a reset that was noted in part is a reset": func(t *testing.T, r *rig) {
+		var old, renumbered []string
+		for i := range 2500 {
+			old, renumbered = append(old, fmt.Sprint("1/", i)), append(renumbered, fmt.Sprint("2/", i))
+		}
+		r.must(r.Skip(r.ctx, inbox, old))
+		r.must(r.Learn(r.ctx, inbox, []spool.Head{headOf("1/0", text("a")), headOf("1/999", text("b"))})) // the first and the last page
+		r.must(r.Close())
+		store, err := r.open(r.ctx, r.dir)
+		r.must(err)
+		r.Spool, err = spool.Open(r.ctx, &interrupted{store, 2}, r.options)
+		r.must(err)
+		if _, _, err := r.Reconcile(r.ctx, inbox, renumbered, true, ""); err == nil {
+			t.Fatal("it was not interrupted")
+		}
+		r.reopen()
+		r.clock.Advance(time.Minute)
+		r.equal("fresh", r.reconcile(renumbered...), renumbered)
+		r.equal("known", r.recognise(headOf("2/5", text("a")), headOf("2/6", text("b"))), []string{"2/5", "2/6"})
+	},
 	"after a reset taken mail is recognised by its head": func(t *testing.T, r *rig) {
 		r.must(r.Skip(r.ctx, inbox, nil))
 		a, big := r.take(r.mail("1/1", text("a"))), r.take(r.mail("1/2", large("c", 1<<20)))

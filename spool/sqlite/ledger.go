@@ -68,7 +68,7 @@ func (b *batch) ledger(op *spool.LedgerOp) error {
 		}
 	}
 	for _, uid := range op.Gone {
-		if err := b.exec(b.s.w.Gone, unix(op.At), box, uid); err != nil {
+		if err := b.exec(b.s.w.Gone, unix(op.At), op.Reset, box, uid); err != nil {
 			return err
 		}
 	}
@@ -85,9 +85,6 @@ func (b *batch) ledger(op *spool.LedgerOp) error {
 		if err := b.exec(b.s.w.Head, h.Sum, box, h.UID); err != nil {
 			return err
 		}
-	}
-	if op.Reset {
-		err = b.exec(b.s.w.Reset, box, unix(op.At))
 	}
 	if op.Baseline {
 		err = errors.Join(err, b.exec(b.s.w.Baseline, box))

@@ -21,8 +21,7 @@ type statements struct {
 	Learn       *sql.Stmt `sql:"INSERT INTO ledger (box, uid, item, head) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET item = coalesce(excluded.item, item), head = excluded.head, gone = 0, renumbered = 0"`
 	Skip        *sql.Stmt `sql:"INSERT INTO ledger (box, uid) VALUES (?, ?) ON CONFLICT DO NOTHING"`
 	Back        *sql.Stmt `sql:"UPDATE ledger SET gone = 0, renumbered = 0 WHERE box = ? AND uid = ?"`
-	Gone        *sql.Stmt `sql:"UPDATE ledger SET gone = ? WHERE box = ? AND uid = ?"`
-	Reset       *sql.Stmt `sql:"UPDATE ledger SET renumbered = 1 WHERE box = ? AND gone = ?"`
+	Gone        *sql.Stmt `sql:"UPDATE ledger SET gone = ?, renumbered = ? WHERE box = ? AND uid = ?"`
 	Head        *sql.Stmt `sql:"UPDATE ledger SET head = ? WHERE box = ? AND uid = ? AND item IS NULL"`
 	Alike       *sql.Stmt `sql:"SELECT uid, item FROM ledger WHERE box = ? AND head = ? AND renumbered = 1 ORDER BY uid LIMIT 1"`
 	Unlearn     *sql.Stmt `sql:"DELETE FROM ledger WHERE box = ? AND uid = ? RETURNING item"`
