@@ -79,7 +79,8 @@ func busy(dir, synchronous string, mails int) error {
 		rng := rand.New(rand.NewPCG(uint64(g), 1))
 		each(mails/takers, func(i int) error {
 			size := []int{500, 4 << 10, 4 << 10, 30 << 10, 30 << 10, 150 << 10, 300 << 10}[rng.IntN(7)]
-			b := bytes.Repeat([]byte(fmt.Sprintf("%d %d\r\n", g, i)), size/6)
+			line := fmt.Appendf(nil, "%d %d\r\n", g, i)
+			b := bytes.Repeat(line, size/len(line))
 			o, err := sp.Stage(ctx, bytes.NewReader(b))
 			if err != nil {
 				return err
