@@ -9,7 +9,7 @@ SOAK ?= 20
 KILLS ?= 500
 CUTS ?= 5000
 # The tests that kill, cut off and watch processes of their own, and those of memory.
-PROOF = Killed|KillsMeet|FailedSync|PowerCut|Disk|NoDeletion|LittleMemory|WithinItsMemory
+PROOF = Killed|KillsMeet|FailedSync|PowerCut|Disk|NoDeletion|LittleMemory|WithinItsMemory|TestMatrix
 # Which benchmarks; BENCH=. is every one, and takes the better part of an hour.
 BENCH ?= ^Benchmark(Drain|Push|Idle|Retrieve|Accept)
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.7.0
@@ -24,7 +24,7 @@ build:
 # processes of their own, which the race detector would only slow.
 test: deps
 	go test $(RACE) -shuffle=on -timeout 20m ./...
-	go test -shuffle=on -timeout 20m ./parser ./spool/sqlite ./sinks/payload ./cmd/postferry -run '$(PROOF)'
+	go test -shuffle=on -timeout 20m ./fetcher/pop3 ./parser ./spool/sqlite ./sinks/payload ./cmd/postferry -run '$(PROOF)'
 
 check: test lint vuln
 
