@@ -62,6 +62,7 @@ faults: deps
 # what fails once in a while.
 soak: deps faults
 	POSTFERRY_KILLS=$(KILLS) go test ./cmd/postferry -run 'AnyMoment|EveryPhase' -timeout 0 -v
+	POSTFERRY_SOAK=1 go test ./parser -run StaysWithinItsMemory -timeout 0 -v
 	POSTFERRY_SOAK=1 go test ./cmd/postferry -run 'Disk|EveryStep' -timeout 0 -v
 	POSTFERRY_SOAK=1 go test ./fetcher/pop3 -run Matrix -timeout 0
 	POSTFERRY_CUTS=$(CUTS) go test ./spool/sqlite ./cmd/postferry -run PowerCut -timeout 0 -v
