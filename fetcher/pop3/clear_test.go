@@ -64,7 +64,6 @@ func TestNothingSecretInClearText(t *testing.T) {
 					SASL: map[string]pop3d.Mechanism{"PLAIN": initial("x"), "CRAM-MD5": cram, "XOAUTH2": initial("x")},
 				}, two...)
 				_, err := visit(t.Context(), client(t, s, dial.StartTLS, func(o *Options) {
-					o.Silence, o.ConnectTimeout = 2*time.Second, 2*time.Second
 					if way.edit != nil {
 						way.edit(o)
 					}
