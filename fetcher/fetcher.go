@@ -130,6 +130,8 @@ func (f *Fetcher) run(ctx context.Context, p *poll) Report {
 	if r.Taken+r.Settled+r.Failed+r.Unsettled > 0 {
 		f.log.Info("mailbox polled", "mailbox", p.m.Name, "listed", r.Listed, "taken", r.Taken, "settled", r.Settled,
 			"failed", r.Failed+r.Unsettled, "took", f.clock.Now().Sub(started).Round(time.Millisecond))
+	} else if r.Err == nil {
+		f.log.Debug("mailbox polled, nothing new", "mailbox", p.m.Name, "listed", r.Listed, "took", f.clock.Now().Sub(started))
 	}
 	return r
 }

@@ -51,6 +51,44 @@ func BenchmarkRetrieve(b *testing.B) {
 	b.ReportMetric(total/whole.Seconds(), "one-fetch-mails/s")
 }
 
+// BenchmarkUnchanged polls a box of 100,000 mails that stands as it was: connect,
+// sign in, look, sign out.
+func BenchmarkUnchanged(b *testing.B) {
+	const mails = 100_000
+	d := mailtest.StartDovecot(b)
+	d.AddUser(b, ada, password)
+	for range mails {
+		d.Append(b, ada, "INBOX", []byte("Subject: one of many\r\n\r\nbody\r\n"))
+	}
+	s := newSource(b, dovecotOptions(b, d, "imaps", false))
+	poll := func() fetcher.Listing {
+		x, err := s.Open(b.Context())
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer x.Close()
+		l, err := x.List(b.Context(), "INBOX", "")
+		if err != nil {
+			b.Fatal(err)
+		}
+		x.(fetcher.Concluder).Conclude("INBOX")
+		return l
+	}
+	start := time.Now()
+	if l := poll(); len(l.Refs) != mails { // Dovecot makes its indexes
+		b.Fatalf("%d mails", len(l.Refs))
+	}
+	whole := time.Since(start)
+	poll() // the first listing may have met a box that Dovecot was still indexing
+	for b.Loop() {
+		if l := poll(); !l.Unchanged {
+			b.Fatal("the box was listed whole")
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/1000/float64(b.N), "ms/poll")
+	b.ReportMetric(float64(whole.Milliseconds()), "first-ms")
+}
+
 func drainAll(b *testing.B, s fetcher.Source) (n int) {
 	ctx := context.Background()
 	x, err := s.Open(ctx)
