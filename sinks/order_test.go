@@ -104,13 +104,24 @@ func unevenly(seed uint64) func(io.ReaderAt, int64, parser.Limits) (*parser.Mess
 	}
 }
 
+// shared is a source of chance for several goroutines.
+func shared(seed uint64) func() float64 {
+	var mu sync.Mutex
+	random := rand.New(rand.NewPCG(seed, 9))
+	return func() float64 {
+		mu.Lock()
+		defer mu.Unlock()
+		return random.Float64()
+	}
+}
+
 func TestOrderIsKeptWhateverFailsAndTakesLong(t *testing.T) {
 	for _, order := range []Order{ByThread, ByMailbox} {
 		for seed := range uint64(5) {
 			t.Run(fmt.Sprint(order, seed), func(t *testing.T) {
 				inWorld(t, func(t *testing.T, w *world) {
 					s, free := newTurns(t, seed, order == ByMailbox), accepts()
-					d := w.dispatcher(map[string]Destination{"app": {Sink: s, Concurrency: 8, Order: order}, "free": {Sink: free}}, Options{Random: rand.New(rand.NewPCG(seed, 9)).Float64, Routers: 8})
+					d := w.dispatcher(map[string]Destination{"app": {Sink: s, Concurrency: 8, Order: order}, "free": {Sink: free}}, Options{Random: shared(seed), Routers: 8})
 					d.parse = unevenly(seed)
 					stop := w.runDispatcher(d)
 					w.takeThreads(8, "a", "b", "c", "d", "e")

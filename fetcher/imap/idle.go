@@ -39,9 +39,10 @@ func (x *session) idle(ctx context.Context, limit <-chan time.Time) error {
 	return ctx.Err()
 }
 
-// beginIdle sends IDLE and waits until the server has taken or refused it.
+// beginIdle sends IDLE and waits until the server has taken or refused it; a
+// command under way is not left, so that the session can be used after ctx ended.
 func (x *session) beginIdle(ctx context.Context) (refusal *imap.Error, err error) {
-	err = x.within(ctx, waiting, x.src.o.IdleReply, x.src.o.IdleReply, func() error {
+	err = x.within(context.WithoutCancel(ctx), waiting, x.src.o.IdleReply, x.src.o.IdleReply, func() error {
 		i, err := x.send("IDLE", nil)
 		if err != nil {
 			return err

@@ -118,6 +118,22 @@ func TestAnEndedContextLeavesTheSessionUsable(t *testing.T) {
 	}
 }
 
+func TestAContextThatEndsAsIdleBeginsLeavesTheSessionUsable(t *testing.T) {
+	s := imapd.Start(t, imapd.Options{}, three...)
+	x := open(t, client(t, s, dial.Plain, nil))
+	ctx, cancel := context.WithCancel(t.Context())
+	s.Twist(func(command, answer string) string {
+		if command == "IDLE" {
+			cancel() // the command has come, its answer has not gone
+		}
+		return answer
+	})
+	if err := x.(fetcher.Watcher).Wait(ctx, "INBOX"); err != context.Canceled {
+		t.Errorf("Wait = %v", err)
+	}
+	usable(t, x, 3)
+}
+
 func TestWaitEndsInTime(t *testing.T) {
 	s := imapd.Start(t, imapd.Options{}, three...)
 	x := open(t, client(t, s, dial.Plain, func(o *Options) { o.IdleRenew = 20 * time.Millisecond }))
