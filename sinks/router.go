@@ -32,14 +32,43 @@ func clip(s string) string {
 	return dial.Printable(s)
 }
 
+// keptText is how many octets of text a parsed mail may hold to be kept. The spool
+// counts octets, not what is made of them, so one with more is parsed anew each
+// time.
+const keptText = 1 << 20
+
 // message is the parsed mail, parsed once for as long as the spool keeps the
-// item in memory.
+// item in memory, unless it is a large one.
 func (d *Dispatcher) message(i *spool.Item) (*parser.Message, error) {
-	m, err := i.Memoize(func() (any, error) { return d.parseItem(i) })
-	if err != nil {
+	var large *parser.Message
+	m, err := i.Memoize(func() (any, error) {
+		m, err := d.parseItem(i)
+		if err == nil && textIn(m) > keptText {
+			large = m
+			return nil, errors.New("not kept")
+		}
+		return m, err
+	})
+	switch {
+	case large != nil:
+		return large, nil
+	case err != nil:
 		return nil, err
 	}
 	return m.(*parser.Message), nil
+}
+
+// textIn is how many octets of text a message holds.
+func textIn(m *parser.Message) (n int) {
+	for _, s := range []*string{m.Text, m.HTML, m.HTMLSafe} {
+		if s != nil {
+			n += len(*s)
+		}
+	}
+	if m.Reply != nil {
+		n += len(m.Reply.Text) + len(m.Reply.Quoted)
+	}
+	return n
 }
 
 func (d *Dispatcher) parseItem(i *spool.Item) (m *parser.Message, err error) {
