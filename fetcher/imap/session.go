@@ -49,7 +49,6 @@ type box struct {
 	validity uint32
 	flags    []imap.Flag // those that can be set for good
 	stands   standing
-	state    state
 }
 
 var (
