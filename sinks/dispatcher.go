@@ -96,7 +96,9 @@ type Dispatcher struct {
 	// parsing has a place for each mail being parsed. Routers that wait for their
 	// commit hold none, so that many share one.
 	parsing *semaphore.Weighted
-	parse   func(io.ReaderAt, int64, parser.Limits) (*parser.Message, error)
+	// oneLarge is held while a large mail is parsed, whose text costs memory.
+	oneLarge sync.Mutex
+	parse    func(io.ReaderAt, int64, parser.Limits) (*parser.Message, error)
 	Options
 }
 

@@ -37,6 +37,9 @@ func clip(s string) string {
 // time.
 const keptText = 1 << 20
 
+// largeMail is the size from which mails are parsed one at a time.
+const largeMail = 4 << 20
+
 // message is the parsed mail, parsed once for as long as the spool keeps the
 // item in memory, unless it is a large one.
 func (d *Dispatcher) message(i *spool.Item) (*parser.Message, error) {
@@ -77,6 +80,10 @@ func (d *Dispatcher) parseItem(i *spool.Item) (m *parser.Message, err error) {
 			m, err = nil, fmt.Errorf("%w in the parser: %v", errDefect, fault)
 		}
 	}()
+	if i.Octets.Size() > largeMail {
+		d.oneLarge.Lock()
+		defer d.oneLarge.Unlock()
+	}
 	limits := d.Limits
 	limits.AuthservIDs = append(slices.Clip(limits.AuthservIDs), d.Trusted[i.Mailbox]...)
 	m, err = d.parse(i.Octets, i.Octets.Size(), limits)

@@ -49,6 +49,7 @@ func (s *Spool) stageFile(in *limited, head []byte) (*Octets, error) {
 	buf := scratch.Get().(*[]byte)
 	defer scratch.Put(buf)
 	if _, err := io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{in}, *buf); err != nil {
+		s.failed(err)
 		return nil, fmt.Errorf("stage a large mail: %w", err)
 	}
 	f, err := w.Sync()

@@ -37,16 +37,30 @@ func (s *Store) Stage() (spool.Staging, error) {
 	return &stagingFile{file: &file{dir: s.files.dir, name: name, f: f}}, nil
 }
 
+// syncEach is how much of a large mail is written between two syncs. One sync of
+// all of it would hold up those of the log for as long as the disk takes.
+const syncEach = 4 << 20
+
 // stagingFile is a large mail being written.
 type stagingFile struct {
-	file   *file
-	synced bool
+	file    *file
+	pending int // octets written since the last sync
+	synced  bool
 }
 
 func (s *stagingFile) Write(p []byte) (int, error) {
 	failpoint.Hit("spool.stage.write")
 	n, err := s.file.f.Write(p)
-	return n, full(err)
+	if err != nil {
+		return n, full(err)
+	}
+	if s.pending += n; s.pending >= syncEach {
+		s.pending = 0
+		if err := s.file.f.Sync(); err != nil {
+			return n, unsynced(err)
+		}
+	}
+	return n, nil
 }
 
 // Sync implements spool.Staging.
