@@ -322,7 +322,7 @@ type API interface {
 	// Resume lifts a hold; nil if there was none.
 	Resume(ctx context.Context, sink string) error
 	// Drain returns nil once nothing is left that could be done before until:
-	// no mail to route, no delivery due by then, none claimed. Deliveries of a sink
+	// no mail to route, no delivery due by then or now, none claimed. Deliveries of a sink
 	// held beyond until do not count, so sinks that no longer exist are to be held.
 	Drain(ctx context.Context, until time.Time) error
 

@@ -229,6 +229,9 @@ func (s *Spool) left(ctx context.Context, until time.Time) (bool, error) {
 	if b.Unrouted || len(s.claims) > 0 || len(s.routing.handed) > 0 {
 		return true, nil
 	}
+	if now := s.now(); now.After(until) {
+		until = now // what was routed meanwhile is due now
+	}
 	for sink, due := range b.Sinks {
 		h := s.queue(sink).hold
 		if !due.After(until) && (h == nil || !h.ProbeAt.After(until)) {

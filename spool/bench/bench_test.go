@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -76,8 +77,13 @@ func BenchmarkHTTP(b *testing.B) {
 }
 
 // compete runs each contestant in turn, a few rounds, and reports the median of
-// its rounds.
+// its rounds. With CONTESTANT, the name of one, it runs that one alone, and reports
+// the most memory the process has had resident.
 func compete(b *testing.B, deliver func(context.Context, io.Reader) error, contestants ...contestant) {
+	if only := os.Getenv("CONTESTANT"); only != "" {
+		contestants = slices.DeleteFunc(contestants, func(c contestant) bool { return c.name != only })
+		defer func() { b.ReportMetric(float64(highWater(b))/1000, "VmHWM-MB") }()
+	}
 	rates, costs := make([][]float64, len(contestants)), make([][]float64, len(contestants))
 	for range rounds {
 		for i, c := range contestants {
@@ -103,6 +109,21 @@ func cpu(b *testing.B) time.Duration {
 		b.Fatal(err)
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// highWater is VmHWM, in kB.
+func highWater(b *testing.B) (kB int) {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		b.Fatal(err)
+	}
+	for line := range strings.Lines(string(status)) {
+		if n, err := fmt.Sscanf(line, "VmHWM: %d kB", &kB); n == 1 && err == nil {
+			return kB
+		}
+	}
+	b.Fatal("/proc/self/status tells no VmHWM")
+	return 0
 }
 
 // mail is one of size octets that no other equals.

@@ -1,6 +1,7 @@
 package spooltest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -135,6 +136,18 @@ var giving = map[string]func(*testing.T, *rig){
 		bad := &spool.RecordOp{ID: id + 9, To: c.To, Outcome: r.outcome(c, spool.Delivered), At: r.clock.Now()}
 		r.must(r.store.Commit(r.ctx, []spool.Op{bad, good}))
 		r.equal("errors", fmt.Sprint(bad.Err, good.Err), fmt.Sprint(spool.ErrUnknown, nil))
+	},
+	"a drain waits for what was routed after the moment it was given": func(t *testing.T, r *rig) {
+		until := r.clock.Now()
+		r.clock.Advance(time.Second)
+		r.route(r.add("1"), "app")
+		ctx, cancel := context.WithTimeout(r.ctx, 20*time.Millisecond)
+		defer cancel()
+		if err := r.Drain(ctx, until); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Drain with a delivery that is due: %v", err)
+		}
+		r.record("app", spool.Delivered)
+		r.must(r.Drain(r.ctx, until))
 	},
 	"a held sink keeps its deliveries, gives one probe, and is held in the next process": func(t *testing.T, r *rig) {
 		r.route(r.add("1"), "app", "lines")
