@@ -16,7 +16,7 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	}
 	for range 3 {
-		os.Stdout.WriteString("x")
+		os.Stdout.WriteString(".")
 		Hit("spool.rename.before")
 	}
 	os.Exit(0)
@@ -27,12 +27,12 @@ func TestProcessIsKilledAtTheHitThatIsNamed(t *testing.T) {
 		value, says string
 		killed      bool
 	}{
-		{"", "xxx", false},
-		{"spool.rename.before", "x", true},
-		{"spool.rename.before:hit#1", "x", true},
-		{"spool.rename.before:hit#3", "xxx", true},
-		{"spool.rename.before:hit#4", "xxx", false},
-		{"spool.rename.after", "xxx", false},
+		{"", "...", false},
+		{"spool.rename.before", ".", true},
+		{"spool.rename.before:hit#1", ".", true},
+		{"spool.rename.before:hit#3", "...", true},
+		{"spool.rename.before:hit#4", "...", false},
+		{"spool.rename.after", "...", false},
 	} {
 		cmd := exec.Command(os.Args[0])
 		cmd.Env = append(os.Environ(), "FAILPOINT_CHILD=1", Variable+"="+c.value)
