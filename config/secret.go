@@ -3,11 +3,9 @@ package config
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"reflect"
 	"strconv"
 	"strings"
@@ -21,7 +19,6 @@ const (
 	maxSecret      = 64 << 10         // octets of a secret
 	commandTime    = 10 * time.Second // a command that gives a secret has to end
 	maxComplaint   = 200              // octets of standard error that are shown
-	commandLinger  = time.Second      // for what the command left running
 	emptyComplaint = "it said nothing"
 )
 
@@ -120,49 +117,27 @@ func secretFile(name string) ([]byte, error) {
 func secretCommand(argv []string, dir string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), commandTime)
 	defer cancel()
-	var out, complaint bounded
-	out.limit, complaint.limit = maxSecret, maxComplaint
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.WaitDelay = dir, &out, &complaint, commandLinger
-	err := cmd.Run()
+	printed, err := secret.Command(ctx, argv, dir, maxSecret)
 	switch {
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("%s did not end within %v", argv[0], commandTime)
-	case err != nil && !errors.Is(err, exec.ErrWaitDelay):
-		return nil, fmt.Errorf("run %s: %w; %s", argv[0], err, complaint.without(out.data).words())
-	case out.over:
+	case err != nil:
+		return nil, fmt.Errorf("run %s: %w; %s", argv[0], err, complaint(printed))
+	case printed.Over:
 		return nil, fmt.Errorf("%s wrote more than %d KiB", argv[0], maxSecret>>10)
 	}
-	return out.data, nil
+	return printed.Out, nil
 }
 
-// bounded keeps the first octets written to it and swallows the rest.
-type bounded struct {
-	data  []byte
-	limit int
-	over  bool
-}
-
-func (b *bounded) Write(p []byte) (int, error) {
-	room := b.limit - len(b.data)
-	if len(p) > room {
-		b.over = true
+// complaint gives what a command has complained of as one printable line, without
+// what it wrote as the secret.
+func complaint(p secret.Printed) string {
+	said := p.Complaint
+	if value := bytes.TrimSpace(p.Out); len(value) > 0 {
+		said = bytes.ReplaceAll(said, value, []byte(secret.Masked))
 	}
-	b.data = append(b.data, p[:min(room, len(p))]...)
-	return len(p), nil
-}
-
-// without takes out what a command also wrote as the secret.
-func (b *bounded) without(value []byte) *bounded {
-	if value = bytes.TrimSpace(value); len(value) > 0 {
-		b.data = bytes.ReplaceAll(b.data, value, []byte(secret.Masked))
-	}
-	return b
-}
-
-// words gives what was written as one printable line.
-func (b *bounded) words() string {
-	text := strings.TrimSpace(strings.ToValidUTF8(string(b.data), "?"))
+	said = said[:min(len(said), maxComplaint)]
+	text := strings.TrimSpace(strings.ToValidUTF8(string(said), "?"))
 	if text == "" {
 		return emptyComplaint
 	}

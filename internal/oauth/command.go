@@ -6,41 +6,32 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os/exec"
 	"strings"
-	"time"
 
 	"github.com/postferry/postferry/internal/dial"
 	"github.com/postferry/postferry/internal/secret"
 )
 
-const (
-	maxPrinted   = 64 << 10 // octets a command may print
-	maxComplaint = 1 << 10  // octets of its standard error that are looked at
-	linger       = time.Second
-)
+const maxPrinted = 64 << 10 // octets a command may print
 
 // run has the command print a token: alone on a line, or as the answer of an
 // authorisation server (RFC 6749 section 5.1), in JSON. It runs without a shell
 // and without input.
 func (s *Source) run(ctx context.Context) (answer, error) {
-	out, complaint := bounded{limit: maxPrinted}, bounded{limit: maxComplaint}
 	name := s.c.Command[0]
-	cmd := exec.CommandContext(ctx, name, s.c.Command[1:]...)
-	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = &out, &complaint, linger
-	err := cmd.Run()
+	printed, err := secret.Command(ctx, s.c.Command, "", maxPrinted)
 	if ctx.Err() != nil {
 		return answer{}, &Error{Err: fmt.Errorf("%s did not end within %v", name, fetchTime)}
 	}
-	if err != nil && !errors.Is(err, exec.ErrWaitDelay) {
-		hide := dial.NewHider(secret.New(string(bytes.TrimSpace(out.data))))
-		said := shorten(hide.Clean(string(complaint.data)))
+	if err != nil {
+		hide := dial.NewHider(secret.New(string(bytes.TrimSpace(printed.Out))))
+		said := shorten(hide.Clean(string(printed.Complaint)))
 		if said == "" {
 			said = "it said nothing"
 		}
 		return answer{}, &Error{Err: fmt.Errorf("%s: %w: %s", name, err, said), Hint: "run the command by hand, as the user postferry runs as"}
 	}
-	a, err := parsePrinted(out)
+	a, err := parsePrinted(printed)
 	if err != nil {
 		return answer{}, &Error{Err: fmt.Errorf("%s: %w", name, err), Hint: "it must print an access token alone, or JSON with access_token and expires_in"}
 	}
@@ -48,10 +39,10 @@ func (s *Source) run(ctx context.Context) (answer, error) {
 }
 
 // parsePrinted reads what a command has printed. Its errors repeat nothing of it.
-func parsePrinted(out bounded) (answer, error) {
-	text := strings.TrimSpace(string(out.data))
+func parsePrinted(p secret.Printed) (answer, error) {
+	text := strings.TrimSpace(string(p.Out))
 	switch {
-	case out.over:
+	case p.Over:
 		return answer{}, fmt.Errorf("it printed more than %d KiB", maxPrinted>>10)
 	case text == "":
 		return answer{}, errors.New("it printed nothing")
@@ -71,27 +62,10 @@ func parseJSON(text string) (answer, error) {
 	if json.Unmarshal([]byte(text), &said) != nil {
 		return answer{}, errors.New("the JSON it printed is malformed")
 	}
-	a, err := parsePrinted(bounded{data: []byte(said.AccessToken)})
+	a, err := parsePrinted(secret.Printed{Out: []byte(said.AccessToken)})
 	if err != nil || strings.HasPrefix(said.AccessToken, "{") {
 		return answer{}, errors.New("the JSON it printed has no access_token")
 	}
 	a.life = secondsOf(said.ExpiresIn)
 	return a, nil
-}
-
-// bounded keeps the first octets written to it and swallows the rest.
-type bounded struct {
-	data  []byte
-	limit int
-	over  bool
-}
-
-// Write implements io.Writer.
-func (b *bounded) Write(p []byte) (int, error) {
-	room := b.limit - len(b.data)
-	if len(p) > room {
-		b.over = true
-	}
-	b.data = append(b.data, p[:min(room, len(p))]...)
-	return len(p), nil
 }

@@ -1,7 +1,7 @@
 // Package secret holds values that must never reach a log, an error, a
 // configuration dump or a crash report. A Secret formats as Masked under every
 // verb and encoder; only Reveal gives the value, so each use can be found by
-// searching for that one word.
+// searching for that one word. Command has a program print one.
 package secret
 
 import (
