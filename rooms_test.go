@@ -132,3 +132,24 @@ func rowOf(folder string) ([]string, bool) {
 	}
 	return nil, false
 }
+
+func TestEveryPackageBeginsWithADocComment(t *testing.T) {
+	out, err := exec.Command("go", "list", "-f", "{{.ImportPath}} {{len .GoFiles}} {{.Doc}}", "./...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	packages := 0
+	for line := range strings.Lines(string(out)) {
+		fields := strings.SplitN(strings.TrimSpace(line), " ", 3)
+		if fields[1] == "0" {
+			continue // tests alone
+		}
+		packages++
+		if len(fields) < 3 {
+			t.Errorf("%s has no doc comment", fields[0])
+		}
+	}
+	if packages < 10 {
+		t.Fatalf("only %d packages seen", packages)
+	}
+}
