@@ -14,7 +14,6 @@ package backoff
 
 import (
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -93,19 +92,4 @@ func (s Schedule) Validate() error {
 		return fmt.Errorf("the last step of the retry schedule is repeated: make it at least %s", Floor)
 	}
 	return nil
-}
-
-// String shows the schedule as the documentation writes it.
-func (s Schedule) String() string {
-	var b strings.Builder
-	for i, d := range s.Steps {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		b.WriteString(d.String())
-	}
-	if s.Total > 0 {
-		fmt.Fprintf(&b, ", repeated up to %s", s.Total)
-	}
-	return b.String()
 }

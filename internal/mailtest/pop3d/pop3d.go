@@ -157,13 +157,6 @@ func (s *Server) Add(mail []byte) {
 	s.mails = append(s.mails, mail)
 }
 
-// Remove deletes the i-th mail, from 1, as another client would.
-func (s *Server) Remove(i int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.mails[i-1] = nil
-}
-
 // Stored counts the mails that were not deleted by a QUIT.
 func (s *Server) Stored() int {
 	s.mu.Lock()
