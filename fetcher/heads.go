@@ -49,6 +49,9 @@ func (p *poll) recognise(ctx context.Context, key spool.BoxKey, unknown []string
 		}
 	}
 	p.report.Recognised += len(unknown) - len(left)
+	if !p.notes.renumbered(key) && len(left) == len(unknown) {
+		return left, nil // news in a box of which that was said
+	}
 	p.log.Warn("the server has renumbered the mails of this box: those recognised by size and header are not taken again",
 		"mailbox", p.m.Name, "box", key.Box, "recognised", len(unknown)-len(left), "not recognised", len(left))
 	return left, nil

@@ -69,6 +69,23 @@ func TestAfterAResetOnlyWhatIsNewIsRetrieved(t *testing.T) {
 	}
 }
 
+func TestAResetIsToldOnceThoughSomeOfTheMailsAreGone(t *testing.T) {
+	s := &server{}
+	s.add("INBOX", old(20)...)
+	h := newHouse(t, spool.Options{}, mailbox(s))
+	defer h.close()
+	h.once()
+	s.renumber("INBOX", 2)
+	s.boxes["INBOX"] = s.boxes["INBOX"][:15]
+	for i := range 3 {
+		s.add("INBOX", mail(fmt.Sprintf("2/%d", 100+i)))
+		h.once()
+	}
+	if n := h.logs.count("renumbered"); n != 1 {
+		t.Errorf("the reset was told %d times", n)
+	}
+}
+
 func TestHeadsAreReadOnceAndOnlyOfMailThatWasSkipped(t *testing.T) {
 	s := &server{}
 	s.add("INBOX", old(700)...)

@@ -13,6 +13,7 @@ type notes struct {
 	mu    sync.Mutex
 	boxes map[binding]bool
 	mails map[mailKey]note
+	reset map[spool.BoxKey]bool
 	bare  map[string]bool // accounts whose server gives no heads
 }
 
@@ -71,6 +72,21 @@ func (n *notes) giveNoHeads(m *Mailbox) {
 		n.bare = map[string]bool{}
 	}
 	n.bare[m.Account] = true
+}
+
+// renumbered notes that a box was found renumbered, and reports whether that is
+// new.
+func (n *notes) renumbered(box spool.BoxKey) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.reset[box] {
+		return false
+	}
+	if n.reset == nil {
+		n.reset = map[spool.BoxKey]bool{}
+	}
+	n.reset[box] = true
+	return true
 }
 
 // news reports whether a failure of one mail was not said before.
