@@ -79,16 +79,16 @@ func (c *crash) begin(t *testing.T, mails int) (sent map[string][32]byte) {
 	return sent
 }
 
-// kill runs the program until it ends itself at the point, and tells whether it
-// came by there so often.
+// kill runs the program until it stops at the point, kills it there, and tells
+// whether it came by there so often.
 func (c *crash) kill(point string, hit int) bool {
 	c.t.Helper()
 	p := mailtest.StartProc(c.t, mailtest.Command{Path: c.binary, Args: []string{"run", "--once"}, Dir: c.dir,
-		Env: []string{fmt.Sprintf("%s=%s:hit#%d", failpoint.Variable, point, hit)}})
-	switch code := p.Wait(c.t, time.Minute); code {
-	case -1:
+		Env: []string{fmt.Sprintf("%s=%s:stop#%d", failpoint.Variable, point, hit)}})
+	switch killed, code := p.KillStopped(c.t, time.Minute); {
+	case killed:
 		return true
-	case 0:
+	case code == 0:
 		return false
 	default:
 		c.t.Fatalf("%s, hit %d: exit code %d: %s", point, hit, code, tail(p.Stderr.String(), 2000))

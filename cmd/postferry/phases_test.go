@@ -151,7 +151,7 @@ func (r *phaseRun) refill(n int) {
 	}
 }
 
-// inPhase lets the program kill itself at a point, the n-th in turn.
+// inPhase kills the program where it has stopped, at a point, the n-th in turn.
 func (r *phaseRun) inPhase(n int) {
 	r.t.Helper()
 	phase := phases[n%len(phases)]
@@ -162,9 +162,9 @@ func (r *phaseRun) inPhase(n int) {
 	hit := 1 + r.rng.IntN(phase.most)
 	for try := 1; ; try++ {
 		p := mailtest.StartProc(r.t, mailtest.Command{Path: r.binary, Args: []string{"run", "--once"}, Dir: r.dir,
-			Env: []string{fmt.Sprintf("%s=%s:hit#%d", failpoint.Variable, point, hit)}})
-		code := p.Wait(r.t, time.Minute)
-		if code == -1 {
+			Env: []string{fmt.Sprintf("%s=%s:stop#%d", failpoint.Variable, point, hit)}})
+		killed, code := p.KillStopped(r.t, time.Minute)
+		if killed {
 			r.kills++
 			r.counts[phase.name]++
 			return

@@ -5,7 +5,9 @@
 //
 // Without the environment variable POSTFERRY_FAIL a Hit is one comparison. With
 // POSTFERRY_FAIL=spool.take.commit.before:hit#3 the process sends itself SIGKILL
-// the third time it comes by that point; without :hit#3, the first time.
+// the third time it comes by that point; without :hit#3, the first time. With
+// :stop#3 it sends itself SIGSTOP and goes no further: another process finds it
+// there and kills it.
 //
 // A name is ROOM.STEP, and where a step takes time, ROOM.STEP.before and
 // ROOM.STEP.after: spool.rename.before, pop3.quit.after. Each name stands in
@@ -31,6 +33,7 @@ const Variable = "POSTFERRY_FAIL"
 type armed struct {
 	name string
 	left atomic.Int64
+	end  func() // does not return
 }
 
 // point is set once, from the environment the process was started with.
@@ -48,18 +51,24 @@ func fromEnvironment(text string) *armed {
 }
 
 func parse(text string) (*armed, error) {
+	end := kill
 	name, count, counted := strings.Cut(text, ":hit#")
+	if !counted {
+		if name, count, counted = strings.Cut(text, ":stop#"); counted {
+			end = stop
+		}
+	}
 	k := int64(1)
 	if counted {
 		var err error
 		if k, err = strconv.ParseInt(count, 10, 64); err != nil || k < 1 {
-			return nil, fmt.Errorf("%q is not NAME or NAME:hit#K with K from 1", text)
+			return nil, fmt.Errorf("%q is not NAME, NAME:hit#K or NAME:stop#K with K from 1", text)
 		}
 	}
 	if !slices.Contains(Points, name) {
 		return nil, fmt.Errorf("%q is no point", name)
 	}
-	a := &armed{name: name}
+	a := &armed{name: name, end: end}
 	a.left.Store(k)
 	return a, nil
 }
@@ -71,7 +80,7 @@ func Armed() bool { return point != nil }
 // Hit is passing the point of that name.
 func Hit(name string) {
 	if point != nil {
-		point.hit(name, kill)
+		point.hit(name, point.end)
 	}
 }
 
@@ -87,5 +96,11 @@ func (a *armed) hit(name string, end func()) {
 // kill does not return: nothing deferred runs and nothing is flushed.
 func kill() {
 	_ = syscall.Kill(os.Getpid(), syscall.SIGKILL) // to itself it cannot fail
+	select {}
+}
+
+// stop does not return either, when the process is continued.
+func stop() {
+	_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
 	select {}
 }

@@ -2,6 +2,7 @@ package failpoint
 
 import (
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"slices"
@@ -48,8 +49,36 @@ func TestProcessIsKilledAtTheHitThatIsNamed(t *testing.T) {
 	}
 }
 
+func TestProcessStopsAtTheHitThatIsNamedAndGoesNoFurther(t *testing.T) {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), "FAILPOINT_CHILD=1", Variable+"=spool.rename.before:stop#2")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var status syscall.WaitStatus
+	if _, err := syscall.Wait4(cmd.Process.Pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
+		t.Fatalf("the process did not stop: %v, %v", status, err)
+	}
+	for _, signal := range []syscall.Signal{syscall.SIGCONT, syscall.SIGKILL} { // continued, it does not pass the point
+		if err := cmd.Process.Signal(signal); err != nil {
+			t.Fatal(err)
+		}
+	}
+	said, err := io.ReadAll(out)
+	if err != nil || string(said) != ".." {
+		t.Errorf("said %q, %v", said, err)
+	}
+	if err := cmd.Wait(); err == nil || cmd.ProcessState.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+		t.Errorf("ended with %v", err)
+	}
+}
+
 func TestMisspeltPointsAreRefused(t *testing.T) {
-	for _, text := range []string{"spool.nowhere", "spool.rename.before:hit#0", "spool.rename.before:hit#x", ":hit#1"} {
+	for _, text := range []string{"spool.nowhere", "spool.rename.before:hit#0", "spool.rename.before:hit#x", ":hit#1", "spool.rename.before:stop#0", "spool.rename.before:hit#1:stop#1"} {
 		if _, err := parse(text); err == nil {
 			t.Errorf("%q was taken", text)
 		}

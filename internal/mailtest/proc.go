@@ -124,6 +124,31 @@ func (p *Proc) Wait(t testing.TB, d time.Duration) int {
 	return p.cmd.ProcessState.ExitCode()
 }
 
+// KillStopped waits until the process has stopped itself (SIGSTOP) and kills it
+// then; killed is false, with the exit code, where it ended without. It fails the
+// test when neither comes within d.
+func (p *Proc) KillStopped(t testing.TB, d time.Duration) (killed bool, code int) {
+	t.Helper()
+	late := time.After(d)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-p.done:
+			return false, p.cmd.ProcessState.ExitCode()
+		case <-late:
+			t.Fatalf("process %d has neither stopped nor ended within %v", p.PID, d)
+		case <-tick.C:
+		}
+		// "T (stopped)", proc(5)
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID))
+		if err == nil && bytes.Contains(status, []byte("State:\tT (stopped)")) {
+			p.Kill()
+			return true, -1
+		}
+	}
+}
+
 // HWM is the most memory the process has had resident, in octets: VmHWM of
 // /proc/PID/status, which unlike ru_maxrss does not count the parent's. Of a
 // process that has ended it is what was last seen, at most 50 ms before.
