@@ -47,13 +47,17 @@ func (s *Source) unheard(err error) error {
 
 // connectionError is the error of a session that is over. What ended it is what
 // the guard saw first; err is what imapclient made of it, and counts only where
-// imapclient itself gave up on what the server said.
+// imapclient itself gave up on what the server said. It may have done that before
+// this exchange began: then err is nil, and imapclient is asked.
 func (x *session) connectionError(op string, err error) error {
 	cause := x.g.failure()
 	x.g.Close()
 	x.over = true
 	e := &fetcher.Error{Radius: fetcher.SessionRadius, Cause: fetcher.Unreachable, Op: op, Err: cause}
 	closed := cause == nil || errors.Is(cause, net.ErrClosed)
+	if closed && err == nil {
+		err = x.client.Close()
+	}
 	bye := x.bye.Load()
 	switch {
 	case isViolation(cause):

@@ -253,7 +253,8 @@ func (g *guard) failure() error {
 	return g.err
 }
 
-// Close implements net.Conn.
+// Close implements net.Conn. It is imapclient's to call, or that of a session that
+// is over: the error that stays says that no exchange failed.
 func (g *guard) Close() error {
 	g.fail(net.ErrClosed)
 	return nil

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -210,4 +211,21 @@ func TestASlowServerIsBounded(t *testing.T) {
 	if !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("error %v", err)
 	}
+}
+
+// imapclient reads at its own pace: it may have given up on the server before the
+// exchange that tells of it has begun.
+func TestWhyTheConnectionEndedIsToldByTheNextExchange(t *testing.T) {
+	s := imapd.New(imapd.Options{Script: imapd.Script{"": imapd.Say("+OK ready\r\n")}})
+	t.Cleanup(s.Stop)
+	source, err := New(Options{Server: dial.Server{Scheme: "imap", Host: "127.0.0.1", Port: "1", Mode: dial.Plain}, Username: "ada", Password: secret.New(canary)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours, theirs := net.Pipe()
+	s.Serve(theirs)
+	x := newSession(source, &link{Conn: ours, gone: make(chan struct{})}, "")
+	defer x.Close()
+	<-x.client.Closed()
+	wantError(t, x.begin(t.Context(), "connecting"), fetcher.SessionRadius, fetcher.Protocol, "check that server names an IMAP server")
 }

@@ -83,7 +83,7 @@ func (x *session) stream(ctx context.Context, op string, total time.Duration, se
 			}
 			if failed == nil && ended == nil {
 				if failed = each(a.msg); failed != nil {
-					x.g.Close() // what follows are answers nobody wants
+					x.g.fail(fetcher.ErrFinished) // what follows are answers nobody wants
 				}
 			}
 			a.on <- !x.over
