@@ -15,9 +15,28 @@ import (
 const itemColumns = `i.id, i.mailbox, i.protocol, i.account, x.box, i.uid, i.received, i.taken, i.flags, i.sha256, i.ordinal, i.size, i.file, i.facts, o.data
 	FROM items i JOIN boxes x ON x.id = i.box LEFT JOIN octets o ON o.item = i.id`
 
+// reads are the queries of giving, which every mail needs that is not in memory:
+// prepared once on each connection that uses them.
+type reads struct{ item, unrouted, open *sql.Stmt }
+
+func (r *reads) prepare(ctx context.Context, db *sql.DB) error {
+	for stmt, query := range map[**sql.Stmt]string{
+		&r.item:     "SELECT " + itemColumns + " WHERE i.id = ?",
+		&r.unrouted: "SELECT " + itemColumns + " WHERE i.route = 0 AND i.id > ? ORDER BY i.id LIMIT ?",
+		&r.open: `SELECT item, part, id, due, attempts, first FROM deliveries
+			WHERE state < 2 AND sink = ? AND (due, item, part) >= (?, ?, ?) AND due < ? ORDER BY due, item, part LIMIT ?`,
+	} {
+		var err error
+		if *stmt, err = db.PrepareContext(ctx, query); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Item implements spool.Store.
 func (s *Store) Item(ctx context.Context, id spool.ID) (*spool.Item, error) {
-	items, err := s.items(ctx, 0, "SELECT "+itemColumns+" WHERE i.id = ?", int64(id))
+	items, err := s.items(ctx, 0, s.r.item, int64(id))
 	if err == nil && len(items) == 0 {
 		err = spool.ErrUnknown
 	}
@@ -29,13 +48,13 @@ func (s *Store) Item(ctx context.Context, id spool.ID) (*spool.Item, error) {
 
 // Unrouted implements spool.Store.
 func (s *Store) Unrouted(ctx context.Context, after spool.ID, limit int, octets int64) ([]*spool.Item, error) {
-	items, err := s.items(ctx, max(octets, 1), "SELECT "+itemColumns+" WHERE i.route = 0 AND i.id > ? ORDER BY i.id LIMIT ?", int64(after), limit)
+	items, err := s.items(ctx, max(octets, 1), s.r.unrouted, int64(after), limit)
 	return items, s.grade(err)
 }
 
 // items reads mails, no more after the first than fit in octets unless that is 0.
-func (s *Store) items(ctx context.Context, octets int64, query string, args ...any) (_ []*spool.Item, err error) {
-	rows, err := s.reader.QueryContext(ctx, query, args...)
+func (s *Store) items(ctx context.Context, octets int64, query *sql.Stmt, args ...any) (_ []*spool.Item, err error) {
+	rows, err := query.QueryContext(ctx, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -96,9 +115,7 @@ func (s *Store) item(rows *sql.Rows) (*spool.Item, error) {
 
 // Open implements spool.Store.
 func (s *Store) Open(ctx context.Context, sink string, from spool.Key, limit int) ([]spool.Ready, error) {
-	rows, err := s.reader.QueryContext(ctx, `SELECT item, part, id, due, attempts, first FROM deliveries
-		WHERE state < 2 AND sink = ? AND (due, item, part) >= (?, ?, ?) AND due < ? ORDER BY due, item, part LIMIT ?`,
-		sink, unix(from.Due), int64(from.Item), from.Part, never, limit)
+	rows, err := s.r.open.QueryContext(ctx, sink, unix(from.Due), int64(from.Item), from.Part, never, limit)
 	return s.readyRows(sink, rows, err)
 }
 

@@ -31,6 +31,7 @@ type Store struct {
 	conn         *sql.Conn // the writer's one connection; nil in a store opened for reading
 	reader       *sql.DB
 	w            statements
+	r            reads
 	files        files
 	boxes        map[spool.BoxKey]box // those seen; the writer's
 	settings     []string
@@ -90,7 +91,7 @@ func open(ctx context.Context, path, synchronous string) (_ *Store, err error) {
 	if s.conn, err = s.writer.Conn(ctx); err != nil {
 		return nil, err
 	}
-	if err := s.w.prepare(ctx, s.conn); err != nil {
+	if err := errors.Join(s.w.prepare(ctx, s.conn), s.r.prepare(ctx, s.reader)); err != nil {
 		return nil, err
 	}
 	if err := s.checkSettings(ctx, synchronous); err != nil {
@@ -133,6 +134,9 @@ func OpenReadOnly(ctx context.Context, path string) (_ *Store, err error) {
 		return nil, fmt.Errorf("nothing was ever stored in it: %w", fs.ErrNotExist)
 	case version < len(migrations):
 		return nil, fmt.Errorf("an older postferry wrote it (version %d, this one knows %d): `postferry run` brings it up to date", version, len(migrations))
+	}
+	if err := s.r.prepare(ctx, s.reader); err != nil {
+		return nil, err
 	}
 	return s, s.checkSettings(ctx, "FULL")
 }
