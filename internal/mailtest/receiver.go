@@ -104,6 +104,24 @@ func NewReceiver(t testing.TB, options ...ReceiverOption) *Receiver {
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.start(ln)
+	t.Cleanup(func() { r.stop() })
+	return r
+}
+
+// Restart breaks every connection and comes back at the same address, with what
+// it has recorded.
+func (r *Receiver) Restart(t testing.TB) {
+	t.Helper()
+	r.stop()
+	ln, err := net.Listen("tcp", r.server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.start(ln)
+}
+
+func (r *Receiver) start(ln net.Listener) {
 	r.server = &httptest.Server{Listener: ln, Config: &http.Server{
 		Handler:  http.HandlerFunc(r.serve),
 		ErrorLog: log.New(io.Discard, "", 0),
@@ -115,11 +133,11 @@ func NewReceiver(t testing.TB, options ...ReceiverOption) *Receiver {
 		r.server.Start()
 	}
 	r.URL = r.server.URL
-	t.Cleanup(func() {
-		r.server.CloseClientConnections()
-		r.server.Close()
-	})
-	return r
+}
+
+func (r *Receiver) stop() {
+	r.server.CloseClientConnections()
+	r.server.Close()
 }
 
 // Answer sets how requests are answered from now on; f may be called by several

@@ -39,7 +39,8 @@ func makeSink(t testing.TB, o Options) *Sink {
 func TestABucketIsASink(t *testing.T) {
 	sinktest.Run(t, func(t *testing.T) sinktest.Fixture {
 		server := s3d.Start(t, "mail")
-		dead := options("http://127.0.0.1:1")
+		dead, wrong := options("http://127.0.0.1:1"), options(server.URL)
+		wrong.SecretKey = secret.New("another-secret-key")
 		s, err := New("bucket", options(server.URL), payload.Renderer{}, sinks.Env{})
 		if err != nil {
 			t.Fatal(err)
@@ -57,7 +58,10 @@ func TestABucketIsASink(t *testing.T) {
 			Refuse:  func(testing.TB) { server.Refuse(500) },
 			Accept:  func(testing.TB) { server.Refuse(0) },
 			Hang:    func(_ testing.TB, entered func()) { server.Hang(entered) },
-			Secrets: []string{s3d.SecretKey},
+			Restart: server.Restart,
+			Large:   func(testing.TB) string { server.Refuse(413); return sinktest.Mail },
+			Denied:  makeSink(t, wrong), CheckSignsIn: true,
+			Secrets: []string{s3d.SecretKey, "another-secret-key"},
 		}
 	})
 }

@@ -35,9 +35,20 @@ type Fixture struct {
 	// Hang makes the destination give no answer from now on. entered is called
 	// when it has a delivery. Nil for destinations that cannot hang.
 	Hang func(t testing.TB, entered func())
+	// Restart ends the destination as a crash would, and brings it back where it
+	// was with what it had confirmed. Nil for destinations that are no process.
+	Restart func(t testing.TB)
+	// Large makes the destination find the mail that it returns too large, until
+	// Accept. Nil where nothing is.
+	Large func(t testing.TB) (raw string)
+	// Denied is a sink of the same kind with credentials the destination refuses;
+	// nil where there are none.
+	Denied sinks.Sink
 	// Dead is a sink of the same kind whose destination is not there; nil if New
 	// refuses to make one.
 	Dead sinks.Sink
+	// CheckSignsIn says that a check shows the credentials to the destination.
+	CheckSignsIn bool
 	// Secrets are what the sinks were configured with and must never show.
 	Secrets []string
 	// Once says that the destination keeps one copy of a delivery made twice.
@@ -55,6 +66,9 @@ func Run(t *testing.T, start func(t *testing.T) Fixture) {
 		{"a refusal is an error and the sink goes on", refused},
 		{"an ended context delivers nothing", ended},
 		{"a destination that hangs lets go when the context ends", hanging},
+		{"a destination that restarts in mid-flight has every mail in the end", restarted},
+		{"a mail the destination finds too large is at fault itself, and the sink goes on", tooLarge},
+		{"a sink whose credentials are refused is at fault itself", denied},
 		{"many deliveries at once all arrive whole", atOnce},
 		{"hostile and large mails are delivered like any other", hostile},
 		{"a dead destination gives errors that do not blame the mail", dead},
@@ -62,6 +76,7 @@ func Run(t *testing.T, start func(t *testing.T) Fixture) {
 		{"a preview delivers nothing", preview},
 		{"a check of a living destination finds nothing wrong", check},
 		{"Close can be called after deliveries", closed},
+		{"Close while deliveries are under way lets each come to a true end", closedInFlight},
 	} {
 		t.Run(fact.name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -71,8 +86,10 @@ func Run(t *testing.T, start func(t *testing.T) Fixture) {
 			if !b.done {
 				b.Sink.Close()
 			}
-			if b.Dead != nil {
-				b.Dead.Close()
+			for _, s := range []sinks.Sink{b.Dead, b.Denied} {
+				if s != nil {
+					s.Close()
+				}
 			}
 		})
 	}
@@ -232,6 +249,9 @@ func secrets(t *testing.T, b *bench) {
 	try("the refusing sink", b.Sink)
 	if b.Dead != nil {
 		try("the dead sink", b.Dead)
+	}
+	if b.Denied != nil {
+		try("the denied sink", b.Denied)
 	}
 }
 

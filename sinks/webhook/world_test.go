@@ -2,7 +2,10 @@ package webhook
 
 import (
 	"context"
+	"encoding/base64"
 	"net"
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -106,6 +109,19 @@ func TestWebhookIsASink(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		wrong := options(base)
+		wrong.URL = strings.Replace(wrong.URL, "userinfo-password", "another-password", 1)
+		denied, err := New("denied", wrong, payload.Renderer{}, sinks.Env{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		guarded := func(q *mailtest.Request) mailtest.Answer {
+			if _, password, _ := (&http.Request{Header: q.Header}).BasicAuth(); password != "userinfo-password" {
+				return mailtest.Answer{Status: 401, Body: q.Header.Get("Authorization")}
+			}
+			return mailtest.Answer{Status: 200}
+		}
+		r.Answer(guarded)
 		return sinktest.Fixture{
 			Sink: s, Dead: dead,
 			Stored: func(_ testing.TB, id string) [][]byte {
@@ -120,12 +136,13 @@ func TestWebhookIsASink(t *testing.T) {
 			// The answer repeats what came, as receivers under repair do.
 			Refuse: func(testing.TB) {
 				r.Answer(func(q *mailtest.Request) mailtest.Answer {
-					body := q.URL + " " + q.Header.Get("Authorization") + " " + q.Header.Get("X-Api-Key") + " user:userinfo-password " + keyOne
+					_, password, _ := (&http.Request{Header: q.Header}).BasicAuth()
+					body := q.URL + " " + q.Header.Get("Authorization") + " " + q.Header.Get("X-Api-Key") + " user:" + password + " " + keyOne
 					return mailtest.Answer{Status: 500, Body: body}
 				})
 			},
 			Accept: func(testing.TB) {
-				r.Answer(func(*mailtest.Request) mailtest.Answer { return mailtest.Answer{Status: 200} })
+				r.Answer(guarded)
 			},
 			Hang: func(_ testing.TB, entered func()) {
 				r.Answer(func(q *mailtest.Request) mailtest.Answer {
@@ -134,7 +151,13 @@ func TestWebhookIsASink(t *testing.T) {
 					return mailtest.Answer{}
 				})
 			},
-			Secrets: []string{"userinfo-password", "query-token-1", "header-value-1", keyOne, keyOne[len("whsec_"):], "dXNlcjp1c2VyaW5mby1wYXNzd29yZA=="},
+			Restart: r.Restart,
+			Large: func(testing.TB) string {
+				r.Answer(func(*mailtest.Request) mailtest.Answer { return mailtest.Answer{Status: 413} })
+				return sinktest.Mail
+			},
+			Denied:  denied,
+			Secrets: []string{"userinfo-password", "query-token-1", "header-value-1", keyOne, keyOne[len("whsec_"):], "dXNlcjp1c2VyaW5mby1wYXNzd29yZA==", "another-password", base64.StdEncoding.EncodeToString([]byte("user:another-password"))},
 		}
 	})
 }

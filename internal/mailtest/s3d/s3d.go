@@ -13,6 +13,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -43,6 +44,7 @@ type Server struct {
 	URL string
 
 	bucket string
+	http   *httptest.Server
 	mu     sync.Mutex
 	hang   func()
 	refuse int // status every request is answered with; 0: none
@@ -55,10 +57,28 @@ type Server struct {
 func Start(t testing.TB, bucket string) *Server {
 	t.Helper()
 	s := &Server{bucket: bucket, stored: map[string]Object{}, parts: map[string]map[int][]byte{}}
-	h := httptest.NewServer(s)
-	t.Cleanup(func() { h.CloseClientConnections(); h.Close() })
-	s.URL = h.URL
+	s.http = httptest.NewServer(s)
+	t.Cleanup(func() { s.stop() })
+	s.URL = s.http.URL
 	return s
+}
+
+// Restart breaks every connection and comes back at the same address, with what
+// is stored.
+func (s *Server) Restart(t testing.TB) {
+	t.Helper()
+	s.stop()
+	ln, err := net.Listen("tcp", s.http.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.http = &httptest.Server{Listener: ln, Config: &http.Server{Handler: s}}
+	s.http.Start()
+}
+
+func (s *Server) stop() {
+	s.http.CloseClientConnections()
+	s.http.Close()
 }
 
 // Objects are all there are, by key.
