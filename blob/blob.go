@@ -3,8 +3,8 @@
 //
 // A key is a relative path of segments with slashes between. Whoever makes one of
 // what a mail says puts it through Segment, so that no mail chooses where its
-// octets go. Put is the only thing done with octets: nothing is read back, and
-// putting the same again changes nothing.
+// octets go. Putting the same again changes nothing, and no octets are read back:
+// a store is asked at most whether it has an object.
 package blob
 
 import (
@@ -21,6 +21,10 @@ type Store interface {
 	// Put keeps the object under its key, durably when it returns nil. What was
 	// there under the key is replaced as a whole, never in part.
 	Put(ctx context.Context, o Object) error
+	// Has reports that an object of that size is under the key, as durable as Put
+	// leaves it. It looks at no octets, so it says enough only of keys that are made
+	// of them, as a sha256 is. The error is that it cannot be told.
+	Has(ctx context.Context, key string, size int64) (bool, error)
 	// Check tells whether objects could be put, without leaving one behind.
 	Check(ctx context.Context) error
 	// Address names the object under a key, for people and programs that have

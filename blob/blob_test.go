@@ -73,6 +73,18 @@ func TestWhatIsPutIsThere(t *testing.T) {
 					t.Errorf("%s has %d octets of %d", key, len(got), len(octets))
 				}
 			}
+			for _, c := range []struct {
+				key  string
+				size int64
+				want bool
+			}{{"a", 3, true}, {"a", 2, false}, {"empty", 0, true}, {"deep/er/and/deeper", 5, true}, {"deep/er", 0, false}, {"absent", 0, false}, {"absent/too", 1, false}, {"large", 20 << 20, true}} {
+				if got, err := s.Has(t.Context(), c.key, c.size); got != c.want || err != nil {
+					t.Errorf("%s with %d octets is there: %v, %v", c.key, c.size, got, err)
+				}
+			}
+			if _, err := s.Has(t.Context(), "../a", 3); err == nil {
+				t.Error("a place outside is looked at")
+			}
 			if err := s.Put(t.Context(), object("a", []byte("other"))); err != nil || string(s.get("a")) != "other" {
 				t.Errorf("put again it is %q, %v", s.get("a"), err)
 			}
@@ -194,6 +206,9 @@ func TestWhatABucketRefusesIsTold(t *testing.T) {
 		var refused *blob.Refused
 		if !errors.As(err, &refused) || refused.Status != c.status || refused.Code != c.code {
 			t.Errorf("%s: %v", c.name, err)
+		}
+		if there, err := b.Has(t.Context(), "a", 1); there || err == nil && c.status != 404 {
+			t.Errorf("%s: an object is looked for: %v, %v", c.name, there, err)
 		}
 		if err := b.Check(t.Context()); err == nil {
 			t.Errorf("%s: a check finds nothing", c.name)

@@ -108,6 +108,28 @@ func (d *Dir) write(ctx context.Context, root *os.Root, temporary string, o Obje
 	return syncWithin(root, path.Dir(o.Key))
 }
 
+// Has implements Store.
+func (d *Dir) Has(_ context.Context, key string, size int64) (bool, error) {
+	if err := CheckKey(key); err != nil {
+		return false, err
+	}
+	root, err := os.OpenRoot(d.path)
+	if err != nil {
+		return false, fmt.Errorf("opening the directory: %w", err)
+	}
+	defer root.Close()
+	switch info, err := root.Lstat(filepath.FromSlash(key)); {
+	case errors.Is(err, os.ErrNotExist):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("looking for a file in %s: %w", d.path, err)
+	case !info.Mode().IsRegular() || info.Size() != size:
+		return false, nil
+	}
+	// Its octets were synced before it had its name; its name may not have been.
+	return true, syncWithin(root, path.Dir(key))
+}
+
 // fill writes the object's octets, all of them and no more.
 func fill(ctx context.Context, w io.Writer, o Object) error {
 	r, err := o.Open()

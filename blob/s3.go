@@ -74,6 +74,25 @@ func (b *Bucket) Put(ctx context.Context, o Object) error {
 	return nil
 }
 
+// Has implements Store. A key that may put may be forbidden to look: that is an
+// error.
+func (b *Bucket) Has(ctx context.Context, key string, size int64) (bool, error) {
+	if err := CheckKey(key); err != nil {
+		return false, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	info, err := b.client.StatObject(ctx, b.name, key, minio.StatObjectOptions{})
+	var refused *Refused
+	switch err = explained(err); {
+	case err == nil:
+		return info.Size == size, nil
+	case errors.As(err, &refused) && refused.Status == http.StatusNotFound: // or there is no such bucket, which the answer to a HEAD does not tell
+		return false, nil
+	}
+	return false, fmt.Errorf("looking for an object in bucket %s: %w", b.name, err)
+}
+
 // readCloser hides what else a reader can do.
 type readCloser interface {
 	Read([]byte) (int, error)

@@ -21,7 +21,8 @@ type Stored struct {
 }
 
 // Put stores what the delivery's body will name. It comes before the delivery, on
-// every attempt; the same octets have the same key.
+// every attempt. What an attempt before has stored is not sent again where the key
+// has the sha256 in it and the store says that it is there: nothing else can be.
 func (s *Stored) Put(ctx context.Context, d *sinks.Delivery) error {
 	for i := range d.Message.Attachments {
 		a := &d.Message.Attachments[i]
@@ -31,6 +32,12 @@ func (s *Stored) Put(ctx context.Context, d *sinks.Delivery) error {
 		key, err := s.key(d, a)
 		if err != nil {
 			return sinks.Permanent(fmt.Errorf("making the key of attachment %s: %w", a.PartID, err))
+		}
+		if d.Attempt > 1 && strings.Contains(key, a.SHA256) {
+			// A store that cannot tell is given it again.
+			if there, err := s.Store.Has(ctx, key, a.Size); there && err == nil {
+				continue
+			}
 		}
 		if err := s.Store.Put(ctx, blob.Object{Key: key, Size: a.Size, ContentType: a.Type, Open: a.Open}); err != nil {
 			return fmt.Errorf("storing attachment %s: %w", a.PartID, err)

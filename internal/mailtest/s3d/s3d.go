@@ -99,6 +99,23 @@ func (s *Server) Puts() []string {
 	return slices.Clone(s.puts)
 }
 
+// Lose makes the store forget an object, as a rule of its lifecycle does.
+func (s *Server) Lose(key string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.stored, key)
+}
+
+// Cut takes the last octet of an object away.
+func (s *Server) Cut(key string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if o, there := s.stored[key]; there {
+		o.Body = o.Body[:len(o.Body)-1]
+		s.stored[key] = o
+	}
+}
+
 // Refuse makes the store answer every request with that status; 0 ends it.
 func (s *Server) Refuse(status int) {
 	s.mu.Lock()
@@ -160,6 +177,16 @@ func (s *Server) obey(w http.ResponseWriter, r *http.Request, body []byte) {
 	tag := fmt.Sprintf(`"%x"`, md5.Sum(body))
 	switch {
 	case key == "" && r.Method == http.MethodHead:
+	case key != "" && r.Method == http.MethodHead:
+		o, there := s.stored[key]
+		if !there {
+			w.WriteHeader(http.StatusNotFound) // a HEAD is answered without a body
+			return
+		}
+		w.Header().Set("Content-Length", strconv.Itoa(len(o.Body)))
+		w.Header().Set("Content-Type", o.ContentType)
+		w.Header().Set("Last-Modified", time.Now().UTC().Format(http.TimeFormat))
+		w.Header().Set("ETag", fmt.Sprintf(`"%x"`, md5.Sum(o.Body)))
 	case key == "" && q.Has("location"):
 		fmt.Fprintf(w, `<LocationConstraint xmlns="http://s3.amazonaws.com/doc/2006-03-01/">%s</LocationConstraint>`, Region)
 	case r.Method == http.MethodPost && q.Has("uploads"):
