@@ -8,88 +8,17 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/postferry/postferry/fetcher"
 	"github.com/postferry/postferry/internal/dial"
 	"github.com/postferry/postferry/internal/localca"
 	"github.com/postferry/postferry/internal/mailtest/imapd"
+	"github.com/postferry/postferry/internal/mailtest/tap"
+	"github.com/postferry/postferry/internal/secret"
 )
-
-// tap keeps what goes over the wire, below TLS.
-type tap struct {
-	net.Conn
-	mu   *sync.Mutex
-	wire *bytes.Buffer
-}
-
-func (t tap) Read(p []byte) (int, error) {
-	n, err := t.Conn.Read(p)
-	t.note(p[:n])
-	return n, err
-}
-
-func (t tap) Write(p []byte) (int, error) {
-	t.note(p)
-	return t.Conn.Write(p)
-}
-
-func (t tap) note(p []byte) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.wire.Write(p)
-}
-
-// proxy passes connections on to addr and keeps their octets.
-func proxy(t *testing.T, addr string) (port string, wire func() []byte) {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	mu, buf := &sync.Mutex{}, &bytes.Buffer{}
-	var work sync.WaitGroup
-	t.Cleanup(func() { l.Close(); work.Wait() })
-	work.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			up, err := net.Dial("tcp", addr)
-			if err != nil {
-				c.Close()
-				continue
-			}
-			from := tap{c, mu, buf}
-			work.Go(func() { defer up.Close(); copyAll(up, from) })
-			work.Go(func() { defer c.Close(); copyAll(from, up) })
-		}
-	})
-	_, port, _ = net.SplitHostPort(l.Addr().String())
-	return port, func() []byte {
-		mu.Lock()
-		defer mu.Unlock()
-		return bytes.Clone(buf.Bytes())
-	}
-}
-
-func copyAll(to, from net.Conn) {
-	b := make([]byte, 4096)
-	for {
-		n, err := from.Read(b)
-		if n > 0 {
-			if _, err := to.Write(b[:n]); err != nil {
-				return
-			}
-		}
-		if err != nil {
-			return
-		}
-	}
-}
 
 // certificate is one for 127.0.0.1, and the file that makes it trusted.
 func certificate(t *testing.T) (*tls.Config, string) {
@@ -109,11 +38,14 @@ func certificate(t *testing.T) (*tls.Config, string) {
 	return &tls.Config{Certificates: []tls.Certificate{cert}}, file
 }
 
+// lovelace is a username that does not occur by chance.
+const lovelace = "lovelace-canary"
+
 // secrets are the forms in which credentials would show on the wire.
 func secrets() []string {
-	plain := "\x00ada\x00" + canary
+	plain := "\x00" + lovelace + "\x00" + canary
 	return []string{
-		canary, "ada", "LOGIN ", "AUTHENTICATE",
+		canary, lovelace, "LOGIN ", "AUTHENTICATE", base64.StdEncoding.EncodeToString([]byte(lovelace)),
 		base64.StdEncoding.EncodeToString([]byte(canary)), base64.StdEncoding.EncodeToString([]byte(plain)),
 	}
 }
@@ -168,15 +100,32 @@ func TestNoSecretGoesInClearText(t *testing.T) {
 		{"a greeting that is empty", config, imapd.Script{"": imapd.Say("\r\n")}, "no IMAP greeting", fetcher.Protocol},
 		{"TLS ends in the handshake", config, imapd.Script{"STARTTLS": imapd.Cut("$ OK\r\n")}, "TLS with", fetcher.Untrusted},
 		{"PLAIN is offered before TLS alone", config, imapd.Script{"": imapd.Say("* OK [CAPABILITY IMAP4rev1 STARTTLS AUTH=PLAIN] ready\r\n"), "CAPABILITY": imapd.Say("* CAPABILITY IMAP4rev1 LOGINDISABLED\r\n$ OK\r\n")}, "no way to sign in", fetcher.Refused},
+		{"PLAIN is offered before TLS alone, in an answer nobody asked for", config, imapd.Script{"STARTTLS": imapd.Before("* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\n"), "CAPABILITY": imapd.Say("* CAPABILITY IMAP4rev1 LOGINDISABLED\r\n$ OK\r\n")}, "no way to sign in", fetcher.Refused},
+		{"PREAUTH under TLS after STARTTLS", config, imapd.Script{"CAPABILITY": imapd.Before("* PREAUTH welcome\r\n")}, "", 0},
+		{"STARTTLS offered again under TLS", config, imapd.Script{"CAPABILITY": imapd.Say("* CAPABILITY " + imapd.AllCaps + " STARTTLS\r\n$ OK\r\n")}, "", 0},
+		{"an alert before TLS", config, imapd.Script{"STARTTLS": imapd.Before("* OK [ALERT] call 555\r\n")}, "", 0},
+		{"an alert and a referral in the greeting", config, imapd.Script{"": imapd.Say("* OK [ALERT] [REFERRAL imap://evil.example.com/] go there\r\n")}, "", 0},
+		{"mail before TLS", config, imapd.Script{"STARTTLS": imapd.Before("* 9 EXISTS\r\n* 1 FETCH (UID 1 RFC822.SIZE 3)\r\n* SEARCH 1 2 3\r\n")}, "", 0},
+		{"BYE before the OK", config, imapd.Script{"STARTTLS": imapd.Cut("* BYE\r\n$ OK\r\n")}, "TLS with", fetcher.Untrusted},
+		{"NO and OK", nil, imapd.Script{"STARTTLS": imapd.Say("$ NO no\r\n$ OK begin\r\n")}, "refuses STARTTLS", fetcher.Untrusted},
+		{"an answer in lower case", config, imapd.Script{"STARTTLS": imapd.Say("$ no not now\r\n")}, "refuses STARTTLS", fetcher.Untrusted},
+		{"the OK is cut", config, imapd.Script{"STARTTLS": imapd.Cut("$ O")}, "EOF", fetcher.Unreachable},
+		{"an invitation to sign in first", nil, imapd.Script{"STARTTLS": imapd.Say("$ NO [AUTHORIZATIONFAILED] sign in first\r\n")}, "refuses STARTTLS", fetcher.Untrusted},
+		{"an answer that says TLS is on already", nil, imapd.Script{"STARTTLS": imapd.Say("$ BAD TLS is active already\r\n")}, "refuses STARTTLS", fetcher.Untrusted},
 		{"capabilities before TLS are forgotten", config, imapd.Script{"": imapd.Say("* OK [CAPABILITY IMAP4rev1 AUTH=XFOO LOGINDISABLED] ready\r\n")}, "", 0},
 	} {
 		t.Run(test.fact, func(t *testing.T) {
 			s := imapd.Start(t, imapd.Options{TLS: test.tls, Script: test.script}, two...)
-			port, wire := proxy(t, net.JoinHostPort(s.Host, s.Port))
-			whole, err := visit(t.Context(), client(t, s, dial.StartTLS, func(o *Options) { o.Server.Port, o.TLS.CAFile = port, ca }))
+			w := tap.Start(t, net.JoinHostPort(s.Host, s.Port))
+			whole, err := visit(t.Context(), client(t, s, dial.StartTLS, func(o *Options) {
+				o.Server.Port, o.TLS.CAFile, o.Username = w.Port, ca, lovelace
+			}))
 			if test.says == "" {
 				if err != nil || len(whole) != 2 {
 					t.Errorf("%d mails, error %v", len(whole), err)
+				}
+				if !slices.ContainsFunc(s.Commands(), func(c string) bool { return strings.HasPrefix(c, "AUTHENTICATE PLAIN") }) {
+					t.Error("nobody signed in under TLS")
 				}
 			} else {
 				if err == nil {
@@ -188,14 +137,20 @@ func TestNoSecretGoesInClearText(t *testing.T) {
 				}
 				wantError(t, err, radius, test.cause, test.says)
 			}
-			seen := wire()
+			seen := w.Octets()
 			for _, secret := range secrets() {
 				if bytes.Contains(seen, []byte(secret)) {
 					t.Errorf("%q went in clear text", secret)
 				}
 			}
-			if !bytes.Contains(seen, []byte("STARTTLS")) && test.says == "" {
-				t.Error("the proxy saw nothing")
+			if dial.NewHider(secret.New(canary), secret.New(lovelace)).Holds(string(seen)) {
+				t.Errorf("a secret went in clear text in some form: %q", seen)
+			}
+			if n := bytes.Count(seen, []byte("STARTTLS\r\n")); n != 1 && test.says == "" {
+				t.Errorf("STARTTLS was seen %d times", n)
+			}
+			if n := strings.Count(strings.Join(s.Commands(), "\n"), "STARTTLS"); n > 1 {
+				t.Errorf("STARTTLS was sent %d times", n)
 			}
 		})
 	}
@@ -203,13 +158,13 @@ func TestNoSecretGoesInClearText(t *testing.T) {
 
 func TestTheSearchForSecretsFindsThemInPlainText(t *testing.T) {
 	s := imapd.Start(t, imapd.Options{}, two...)
-	port, wire := proxy(t, net.JoinHostPort(s.Host, s.Port))
-	if _, err := visit(t.Context(), client(t, s, dial.Plain, func(o *Options) { o.Server.Port = port })); err != nil {
+	w := tap.Start(t, net.JoinHostPort(s.Host, s.Port))
+	if _, err := visit(t.Context(), client(t, s, dial.Plain, func(o *Options) { o.Server.Port, o.Username = w.Port, lovelace })); err != nil {
 		t.Fatal(err)
 	}
 	found := 0
 	for _, secret := range secrets() {
-		if bytes.Contains(wire(), []byte(secret)) {
+		if bytes.Contains(w.Octets(), []byte(secret)) {
 			found++
 		}
 	}

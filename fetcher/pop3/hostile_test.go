@@ -210,33 +210,6 @@ func TestAnEndedContextInterruptsABlockedCall(t *testing.T) {
 	}
 }
 
-func TestSTLSIsRequired(t *testing.T) {
-	tests := []struct {
-		fact  string
-		reply pop3d.Reply
-		says  string
-	}{
-		{"refused", pop3d.Say("-ERR no\r\n"), "refuses STLS"},
-		{"octets in clear text after it", pop3d.Say("+OK\r\n+OK injected\r\n"), "in clear text"},
-		{"agreed to and not begun", pop3d.Cut("+OK\r\n"), "TLS with"},
-		{"answered by nonsense", pop3d.Say("yes\r\n"), "neither"},
-	}
-	for _, test := range tests {
-		t.Run(test.fact, func(t *testing.T) {
-			s := pop3d.Start(t, pop3d.Script{"STLS": test.reply}, two...)
-			_, err := visit(t.Context(), client(t, s, dial.StartTLS, nil))
-			if err == nil || !strings.Contains(err.Error(), test.says) {
-				t.Errorf("error %v, want %q in it", err, test.says)
-			}
-			for _, c := range s.Commands() {
-				if strings.HasPrefix(c, "USER") || strings.HasPrefix(c, "PASS") {
-					t.Errorf("%s was sent in clear text", c)
-				}
-			}
-		})
-	}
-}
-
 func TestAnOversizedMailDoesNotBlockTheOthersForEver(t *testing.T) {
 	s := pop3d.Start(t, pop3d.Script{"RETR 1": pop3d.Endless("+OK\r\n", "x\r\n")}, two...)
 	source := client(t, s, dial.Plain, func(o *Options) { o.MaxOctets = 1 << 16 })

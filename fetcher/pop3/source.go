@@ -80,9 +80,9 @@ func (x *session) begin(ctx context.Context, op string, token secret.Secret) err
 		}
 	} else {
 		dial.RecordOf(ctx).Begin(dial.StepGreeting)
+		x.g.heard = &x.greeting
 	}
 	err := x.do(ctx, op, func() (err error) {
-		x.g.heard = &x.greeting
 		x.client, err = pop3.New(pop3.Opt{Dialer: dialer{x.g}}).NewConn()
 		return err
 	})

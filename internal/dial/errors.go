@@ -95,7 +95,7 @@ func handshakeError(s Server, config *tls.Config, err error) error {
 	case errors.Is(err, errPin):
 		e.Hint = "if the server changed its key on purpose, put the new hash in tls.pin_sha256"
 	case errors.As(err, &authority):
-		e.Hint = authorityHint(authority.Cert)
+		e.Hint = authorityHint(ownCertificate(err, authority.Cert))
 	case errors.As(err, &name):
 		e.Hint = nameHint(name)
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired && time.Now().Before(invalid.Cert.NotBefore):
@@ -114,6 +114,15 @@ func handshakeError(s Server, config *tls.Config, err error) error {
 		e.Hint = "check that the server expects TLS on this port"
 	}
 	return e
+}
+
+// ownCertificate is the server's own of the certificates it showed; doubted is the
+// one whose issuer is not known, which may be an authority's.
+func ownCertificate(err error, doubted *x509.Certificate) *x509.Certificate {
+	if failed, ok := errors.AsType[*tls.CertificateVerificationError](err); ok && len(failed.UnverifiedCertificates) > 0 {
+		return failed.UnverifiedCertificates[0]
+	}
+	return doubted
 }
 
 // authorityHint tells a certificate that vouches for itself from one by an

@@ -7,8 +7,8 @@
 //		"UID SEARCH": imapd.Say("$ NO not now\r\n"),
 //	}}, mails...)
 //
-// It speaks plain text on loopback, and TLS after STARTTLS when a certificate is
-// given. Any user may sign in with any password. No line of a mail it serves may
+// It speaks plain text on loopback, and TLS, after STARTTLS or from the first octet,
+// when a certificate is given. Any user may sign in with any password. No line of a mail it serves may
 // begin with "$".
 package imapd
 
@@ -63,9 +63,10 @@ type Script map[string]Reply
 
 // Options of a Server. The zero Options are AllCaps, obeyed in plain text.
 type Options struct {
-	Caps   string
-	TLS    *tls.Config
-	Script Script
+	Caps     string
+	TLS      *tls.Config // for STARTTLS
+	Implicit bool        // TLS from the first octet, with that certificate
+	Script   Script
 	// Boxes are there beside INBOX, empty.
 	Boxes []string
 	// Uses are the special uses of boxes, by name (RFC 6154).
@@ -206,6 +207,10 @@ type session struct {
 }
 
 func (x *session) serve() {
+	if x.o.Implicit {
+		x.c = tls.Server(x.raw, x.o.TLS)
+		x.r = bufio.NewReader(x.c)
+	}
 	tag, line := "", ""
 	for {
 		reply, scripted := x.scripted(line)
@@ -223,7 +228,7 @@ func (x *session) serve() {
 		if !x.send(tag, reply) {
 			return
 		}
-		if line == "STARTTLS" && !scripted && x.o.TLS != nil {
+		if line == "STARTTLS" && (!scripted || reply.Obey) && x.o.TLS != nil {
 			x.c = tls.Server(x.raw, x.o.TLS)
 			x.r = bufio.NewReader(x.c)
 		}
