@@ -201,7 +201,7 @@ func (d *lettersDecoder) append(out, text []byte) []byte {
 
 // end decodes what is left of a text without its padding (RFC 4648 section 3.2).
 func (d *lettersDecoder) end(out []byte) []byte {
-	if d.n > 0 {
+	if d.n > 0 || d.more > 0 {
 		d.bad = true
 	}
 	return d.flush(out)

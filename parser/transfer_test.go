@@ -107,7 +107,7 @@ func TestPiecesOfAnySizeDecodeTheSame(t *testing.T) {
 // TestBase64PassesOnOnlyWhatIsCanonical compares what is passed on undecoded with
 // what encoding makes anew: bits that say nothing, and letters of URLs, differ.
 func TestBase64PassesOnOnlyWhatIsCanonical(t *testing.T) {
-	for _, in := range []string{"QUJD", "QUI=", "QUJ=", "QQ==", "QR==", "-_-_", "QUJD\r\nQUJD", "QU JD", "QQ==QQ==", "QUI==", "QUJD=", "QUJDQUI==", "QQ===", "QUJDRA", "=", "====", ""} {
+	for _, in := range []string{"QUJD", "QUI=", "QUJ=", "QQ==", "QR==", "-_-_", "QUJD\r\nQUJD", "QU JD", "QQ==QQ==", "QUI==", "QQ=", "QUJD=", "QUJDQUI==", "QQ===", "QUJDRA", "=", "====", ""} {
 		m := parseOctets(t, encoded("application/x", "base64", in), Limits{})
 		a := &m.Attachments[0]
 		if err := a.checkBase64([]byte(content(t, a))); err != nil {
