@@ -2,7 +2,9 @@ package spool
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -103,11 +105,35 @@ type DeliveryInfo struct {
 type AttemptInfo struct {
 	Number   int           `json:"number"` // from 1
 	At       time.Time     `json:"at"`
-	Duration time.Duration `json:"duration"` // in nanoseconds
-	State    State         `json:"state"`    // what it left the delivery in
+	Duration time.Duration `json:"-"`     // "tookMs", in milliseconds
+	State    State         `json:"state"` // what it left the delivery in
 	Detail   string        `json:"detail"`
 	Answer   string        `json:"answer"`
 	Error    string        `json:"error"`
+}
+
+type attemptFields AttemptInfo
+
+// attemptJSON is an AttemptInfo as others read it.
+type attemptJSON struct {
+	attemptFields
+	Took float64 `json:"tookMs"`
+}
+
+// MarshalJSON implements json.Marshaler.
+func (a AttemptInfo) MarshalJSON() ([]byte, error) {
+	return json.Marshal(attemptJSON{attemptFields(a), float64(a.Duration) / float64(time.Millisecond)})
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (a *AttemptInfo) UnmarshalJSON(text []byte) error {
+	var j attemptJSON
+	if err := json.Unmarshal(text, &j); err != nil {
+		return err
+	}
+	*a = AttemptInfo(j.attemptFields)
+	a.Duration = time.Duration(math.Round(j.Took * float64(time.Millisecond)))
+	return nil
 }
 
 // Owing is a settlement that is owed to the server.

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"strings"
 	"time"
@@ -73,7 +74,40 @@ func (c *cli) load(flags *pflag.FlagSet, skipSecrets bool) (*setup, error) {
 	if err := config.Join(errs...); err != nil {
 		return nil, configError(err)
 	}
+	if err := s.tryKinds(skipSecrets); err != nil {
+		return nil, configError(err)
+	}
 	return s, nil
+}
+
+// tryKinds makes what every section describes and lets go of it again, so that
+// what only the kind knows to be wrong is told with file and line wherever the
+// configuration is read. With skipSecrets files that a section names, as those of
+// certificates, need not be here.
+func (s *setup) tryKinds(skipSecrets bool) error {
+	var errs []error
+	found := func(section *config.Section, err error) {
+		var file *fs.PathError
+		if !skipSecrets || !errors.As(err, &file) {
+			errs = append(errs, section.Error("", err))
+		}
+	}
+	env := sourceEnv{oauth.NewPool(oauth.Options{}), true, slog.New(slog.DiscardHandler)}
+	for _, m := range s.mailboxes {
+		if skipSecrets && m.Section.Has("oauth2") {
+			continue // which of its ways is meant depends on the secrets it has
+		}
+		_, err := m.open(env)
+		found(m.Section, err)
+	}
+	for _, k := range s.sinks {
+		sink, err := k.sink(true)
+		if err == nil {
+			err = sink.Close()
+		}
+		found(k.Section, err)
+	}
+	return config.Join(errs...)
 }
 
 // lookup is the variable's value in the environment the command was given.
@@ -138,7 +172,7 @@ func (s *setup) sink(k *config.Sink) error {
 		make, err := kind.read(k)
 		r, formatErr := s.renderer(k)
 		s.sinks = append(s.sinks, sinkSetup{k, make, r})
-		return errors.Join(err, formatErr)
+		return errors.Join(err, formatErr, k.Section.Error("retry", schedule(k.Retry).Validate()))
 	}
 	return k.Section.OneOf("type", k.Type, names)
 }
@@ -230,7 +264,7 @@ func action(a config.Action) spool.Action { return spool.Action{Verb: spool.Verb
 // destination makes the sink and says how it is delivered to. An inert sink is
 // for previews alone.
 func (k sinkSetup) destination(inert bool) (sinks.Destination, error) {
-	sink, err := k.make(k.renderer, sinks.Env{Version: thisBuild().Version, Concurrency: k.Concurrency, Inert: inert})
+	sink, err := k.sink(inert)
 	if err != nil {
 		return sinks.Destination{}, configError(k.Section.Error("", err))
 	}
@@ -243,6 +277,10 @@ func (k sinkSetup) destination(inert bool) (sinks.Destination, error) {
 	}
 	keep(k.Sink, k.renderer.Options, &d)
 	return d, nil
+}
+
+func (k sinkSetup) sink(inert bool) (sinks.Sink, error) {
+	return k.make(k.renderer, sinks.Env{Version: thisBuild().Version, Concurrency: k.Concurrency, Inert: inert})
 }
 
 // schedule is a retry block as the dispatcher counts: Steps[n] is the wait after

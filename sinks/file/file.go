@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/postferry/postferry/config"
 	"github.com/postferry/postferry/sinks"
 	"github.com/postferry/postferry/sinks/payload"
 )
@@ -62,14 +63,14 @@ func New(_ string, o Options, r payload.Renderer, e sinks.Env) (sinks.Sink, erro
 		return nil, err
 	}
 	if r.NeedsHeader() && o.Each != "attachment" {
-		return nil, errors.New("this format has a part of each event in header fields, which a file does not have: use mode: structured")
+		return nil, config.At("format", errors.New("this format has a part of each event in header fields, which a file does not have: use mode: structured"))
 	}
 	switch {
 	case o.Dir != "":
 		return o.dir(r, e.Inert)
 	}
 	if !r.IsJSON() {
-		return nil, fmt.Errorf("path holds lines of JSON, which this format is not (%s): use dir", r.ContentType())
+		return nil, config.At("format", fmt.Errorf("path holds lines of JSON, which this format is not (%s): use dir", r.ContentType()))
 	}
 	switch {
 	case o.Path == "-":

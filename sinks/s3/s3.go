@@ -63,7 +63,7 @@ func New(name string, o Options, r payload.Renderer, e sinks.Env) (*Sink, error)
 		return nil, err
 	}
 	if r.NeedsHeader() && o.Each != "attachment" {
-		return nil, errors.New("this format has a part of each event in header fields, which an object does not have: use mode: structured")
+		return nil, config.At("format", errors.New("this format has a part of each event in header fields, which an object does not have: use mode: structured"))
 	}
 	s := &Sink{name: name, bucket: o.Bucket.Bucket, secret: o.SecretKey.Reveal(), objects: payload.Objects{Render: r, Each: o.Each == "attachment", Sidecar: o.Sidecar}}
 	var err error
@@ -80,14 +80,14 @@ func New(name string, o Options, r payload.Renderer, e sinks.Env) (*Sink, error)
 func Open(b config.Bucket, concurrency int) (*blob.Bucket, error) {
 	u, err := url.Parse(b.Endpoint)
 	if err != nil {
-		return nil, errors.New("endpoint cannot be read; write it as https://host")
+		return nil, config.At("endpoint", errors.New("it cannot be read; write it as https://host"))
 	}
 	if u.Scheme == "http" && !b.Insecure && !isLoopback(u.Hostname()) {
-		return nil, errors.New("endpoint is http:// to another machine, so mail would go in clear text: use https://, or set insecure: true")
+		return nil, config.At("endpoint", errors.New("it is http:// to another machine, so mail would go in clear text: use https://, or set insecure: true"))
 	}
 	tls, err := dial.TLS(b.TLS).Config(u.Hostname())
 	if err != nil {
-		return nil, err
+		return nil, config.At("tls", err)
 	}
 	tls.ServerName = b.TLS.ServerName
 	return blob.OpenBucket(blob.BucketOptions{

@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -105,18 +106,18 @@ func (o *Options) fixedHeader(version string) (http.Header, map[string]*payload.
 	for name, value := range o.Headers {
 		key := http.CanonicalHeaderKey(name)
 		if !httpguts.ValidHeaderFieldName(name) || own[key] {
-			return nil, nil, fmt.Errorf("headers: %q is not a header field that may be set", name)
+			return nil, nil, config.At("headers", fmt.Errorf("%q is not a header field that may be set", name))
 		}
 		if strings.Contains(value.Reveal(), "{{") {
 			text, err := payload.CompileText(value.Reveal())
 			if err != nil {
-				return nil, nil, fmt.Errorf("headers: %s: %w", name, err)
+				return nil, nil, config.At("headers", fmt.Errorf("%s: %w", name, err))
 			}
 			made[key] = text
 			continue
 		}
 		if !httpguts.ValidHeaderFieldValue(value.Reveal()) {
-			return nil, nil, fmt.Errorf("headers: the value of %s has characters that a header field may not have", name)
+			return nil, nil, config.At("headers", fmt.Errorf("the value of %s has characters that a header field may not have", name))
 		}
 		h[key] = []string{value.Reveal()}
 	}
@@ -124,14 +125,14 @@ func (o *Options) fixedHeader(version string) (http.Header, map[string]*payload.
 		return nil, nil, fmt.Errorf("basic and bearer exclude each other: keep one of them")
 	}
 	if strings.Contains(o.Basic.Username, ":") { // RFC 7617, section 2
-		return nil, nil, fmt.Errorf("basic: the username must not contain a colon")
+		return nil, nil, config.At("basic", errors.New("the username must not contain a colon"))
 	}
 	if auth := o.authorization(); auth != "" {
 		if h.Get("Authorization") != "" {
 			return nil, nil, fmt.Errorf("headers sets Authorization beside basic or bearer: keep one of them")
 		}
 		if !httpguts.ValidHeaderFieldValue(auth) {
-			return nil, nil, fmt.Errorf("bearer has characters that a header field may not have")
+			return nil, nil, config.At("bearer", errors.New("bearer has characters that a header field may not have"))
 		}
 		h["Authorization"] = []string{auth}
 	}

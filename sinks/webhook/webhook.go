@@ -26,6 +26,7 @@ package webhook
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -34,6 +35,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/postferry/postferry/config"
 	"github.com/postferry/postferry/internal/clock"
 	"github.com/postferry/postferry/internal/dial"
 	"github.com/postferry/postferry/internal/secret"
@@ -92,11 +94,11 @@ func New(name string, o Options, r payload.Renderer, e sinks.Env) (*Sink, error)
 		s.timeout = DefaultTimeout
 	}
 	if s.timeout < 0 {
-		return nil, fmt.Errorf("timeout %s is negative", o.Timeout)
+		return nil, config.At("timeout", fmt.Errorf("timeout %s is negative", o.Timeout))
 	}
 	var err error
 	if s.target, err = o.target(); err != nil {
-		return nil, err
+		return nil, config.At("url", err)
 	}
 	s.held, s.host = newHolds(e.Clock), s.target.url.Host
 	if s.target.hostMade {
@@ -104,38 +106,44 @@ func New(name string, o Options, r payload.Renderer, e sinks.Env) (*Sink, error)
 	}
 	guarded, err := newGuard(o.AllowNetworks)
 	if err != nil {
-		return nil, err
+		return nil, config.At("allow_networks", err)
 	}
 	if err := s.target.suits(&o, guarded); err != nil {
-		return nil, err
+		return nil, config.At("url", err)
 	}
 	if !s.target.made {
 		guarded = nil
 	}
 	if s.method, err = o.method(); err != nil {
-		return nil, err
+		return nil, config.At("method", err)
 	}
 	if s.header, s.made, err = o.fixedHeader(e.Version); err != nil {
 		return nil, err
 	}
-	if s.signer, err = newSigner(append([]secret.Secret{o.Secret}, o.Secrets...)); err != nil {
-		return nil, err
+	one, err := newSigner([]secret.Secret{o.Secret})
+	if err != nil {
+		return nil, config.At("secret", err)
 	}
+	others, err := newSigner(o.Secrets)
+	if err != nil {
+		return nil, config.At("secrets", err)
+	}
+	s.signer.keys = append(one.keys, others.keys...)
 	if s.transport, err = o.transport(s.target.url.Hostname(), guarded, e.Concurrency); err != nil {
 		return nil, err
 	}
 	if s.successWhen, err = newCondition("success_when", o.SuccessWhen); err != nil {
-		return nil, err
+		return nil, config.At("success_when", err)
 	}
 	if s.failWhen, err = newCondition("fail_when", o.FailWhen); err != nil {
-		return nil, err
+		return nil, config.At("fail_when", err)
 	}
 	if s.directives, err = newDirectives(o.Directives); err != nil {
-		return nil, err
+		return nil, config.At("directives", err)
 	}
 	s.looks = s.successWhen != nil || s.failWhen != nil || len(s.directives) > 0
 	if s.gzip, err = o.compression(); err != nil {
-		return nil, err
+		return nil, config.At("compress", err)
 	}
 	s.redact = o.redactor(s.target.url, s.header)
 	return s, nil
@@ -144,15 +152,15 @@ func New(name string, o Options, r payload.Renderer, e sinks.Env) (*Sink, error)
 // transport is this sink's own: connections are not shared with others, so one
 // sink's trouble is not another's.
 func (o *Options) transport(host string, guarded *guard, concurrency int) (*http.Transport, error) {
-	config, err := dial.TLS(o.TLS).Config(host)
+	tls, err := dial.TLS(o.TLS).Config(host)
 	if err != nil {
-		return nil, err
+		return nil, config.At("tls", err)
 	}
 	// net/http fills in whom it talks to, the receiver or an HTTPS proxy.
-	config.ServerName = o.TLS.ServerName
+	tls.ServerName = o.TLS.ServerName
 	t := &http.Transport{
 		DialContext:            dialer(guarded).DialContext,
-		TLSClientConfig:        config,
+		TLSClientConfig:        tls,
 		TLSHandshakeTimeout:    10 * time.Second,
 		ForceAttemptHTTP2:      true, // where TLS negotiates it
 		MaxIdleConns:           concurrency,
@@ -169,7 +177,7 @@ func (o *Options) transport(host string, guarded *guard, concurrency int) (*http
 	default:
 		proxy, err := url.Parse(o.Proxy)
 		if err != nil || proxy.Host == "" {
-			return nil, fmt.Errorf("proxy must be env or a URL, as in http://proxy.example.com:3128")
+			return nil, config.At("proxy", errors.New("proxy must be env or a URL, as in http://proxy.example.com:3128"))
 		}
 		t.Proxy = http.ProxyURL(proxy)
 	}
