@@ -8,6 +8,8 @@ FUZZTIME ?= 30s
 SOAK ?= 20
 KILLS ?= 500
 CUTS ?= 5000
+# Restarts of each broker.
+RESTARTS ?= 50
 # The tests that kill, cut off and watch processes of their own, and those of memory.
 PROOF = Killed|KillsMeet|FailedSync|PowerCut|Disk|NoDeletion|LittleMemory|WithinItsMemory|TestMatrix
 # Which benchmarks; BENCH=. is every one, and takes the better part of an hour.
@@ -66,6 +68,7 @@ soak: deps faults
 	POSTFERRY_SOAK=1 go test ./cmd/postferry -run 'Disk|EveryStep' -timeout 0 -v
 	POSTFERRY_SOAK=1 go test ./fetcher/pop3 -run Matrix -timeout 0
 	POSTFERRY_CUTS=$(CUTS) go test ./spool/sqlite ./cmd/postferry -run PowerCut -timeout 0 -v
+	POSTFERRY_RESTARTS=$(RESTARTS) go test ./sinks/... -run NothingIsLost -timeout 0 -v
 	go test $(RACE) -shuffle=on -count=$(SOAK) -timeout 0 ./...
 
 fuzz:

@@ -44,7 +44,7 @@ var rooms = []struct {
 }
 
 // leaves are the packages below internal that any room may use.
-var leaves = []string{"secret", "dial", "sasl", "oauth", "expr", "backoff", "clock", "failpoint", "localca"}
+var leaves = []string{"secret", "dial", "sasl", "oauth", "expr", "backoff", "clock", "failpoint", "localca", "link"}
 
 // testOnly are never imported by what is shipped.
 var testOnly = []string{"internal/mailtest", "fetcher/sourcetest", "sinks/sinktest", "spool/spooltest"}

@@ -12,6 +12,7 @@ import (
 	"github.com/postferry/postferry/sinks"
 	"github.com/postferry/postferry/sinks/file"
 	"github.com/postferry/postferry/sinks/payload"
+	"github.com/postferry/postferry/sinks/redis"
 	"github.com/postferry/postferry/sinks/s3"
 	"github.com/postferry/postferry/sinks/webhook"
 )
@@ -27,6 +28,7 @@ var sinkKinds = []sinkKind{
 	{"webhook", webhook.Options{}, sinkOf(makeWebhook)},
 	{"file", file.Options{}, sinkOf(file.New)},
 	{"s3", s3.Options{}, sinkOf(makeS3)},
+	{"redis", redis.Options{}, sinkOf(made(redis.New))},
 }
 
 // mailboxKind is one protocol: its name in events, which with an s behind it is
@@ -158,4 +160,15 @@ func makeS3(name string, o s3.Options, r payload.Renderer, e sinks.Env) (sinks.S
 		return nil, err
 	}
 	return s, nil
+}
+
+// made is a kind whose New gives its own type, as a maker of sinks.
+func made[O any, S sinks.Sink](make func(string, O, payload.Renderer, sinks.Env) (S, error)) func(string, O, payload.Renderer, sinks.Env) (sinks.Sink, error) {
+	return func(name string, o O, r payload.Renderer, e sinks.Env) (sinks.Sink, error) {
+		s, err := make(name, o, r, e)
+		if err != nil {
+			return nil, err
+		}
+		return s, nil
+	}
 }

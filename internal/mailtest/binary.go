@@ -26,6 +26,13 @@ func BuildPeer(t testing.TB, name string) string {
 	return build(t, "internal/mailtest/"+name)
 }
 
+// BuildExample builds a program of examples/ once for this test process and returns
+// its path.
+func BuildExample(t testing.TB, name string) string {
+	t.Helper()
+	return build(t, "examples/"+name)
+}
+
 // build builds one main package of this module.
 func build(t testing.TB, pkg string, flags ...string) string {
 	t.Helper()
@@ -47,7 +54,7 @@ func buildInto(root, pkg string, flags []string) (string, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
-	name := filepath.Base(pkg)
+	name := strings.ReplaceAll(strings.TrimPrefix(strings.TrimPrefix(pkg, "internal/mailtest/"), "cmd/"), "/", "-")
 	for _, f := range flags {
 		name += "-" + strings.Trim(strings.Map(fileSafe, f), "-")
 	}
