@@ -83,6 +83,7 @@ type Taken struct {
 	Flags      []string
 	Octets     *Octets
 	Policy     Policy
+	Errand     *Errand // of its one delivery, to which it is routed by being taken; nil: it is to be routed
 }
 
 // Settlement is one action owed to one mail on its server.
@@ -174,6 +175,7 @@ type Claim struct {
 	Attempts int       // attempts already recorded
 	First    time.Time // when the first attempt was recorded; zero before it
 	Probe    bool      // the sink is held and this is its one probe
+	Errand   *Errand   // nil: what the sink's configuration says
 	Item     *Item
 }
 
@@ -194,6 +196,10 @@ type Outcome struct {
 	Next     time.Time
 	Attempt  Attempt
 	Actions  []Action // what the destination's answer asked for; overrides Policy.After
+	// Errands are deliveries, of the same mail, that the answer of one Delivered asked
+	// for. Each Verb is carried out once, however often it is asked for. Its Parent is
+	// set here.
+	Errands []Errand
 }
 
 // Errors every Store and the Spool give, to be tested with errors.Is.
@@ -326,7 +332,7 @@ type API interface {
 	// held beyond until do not count, so sinks that no longer exist are to be held.
 	Drain(ctx context.Context, until time.Time) error
 
-	// Both and the operator (inspect.go, requeue.go, forget.go):
+	// Both and the operator (inspect.go, requeue.go, forget.go, errand.go):
 	Status(ctx context.Context) (Status, error)
 	List(ctx context.Context, f Filter) (Page, error)
 	Show(ctx context.Context, t Target) (*Mail, error)
@@ -336,6 +342,7 @@ type API interface {
 	Drop(ctx context.Context, targets ...Target) (int, error)
 	Forget(ctx context.Context, items ...ID) (int, error)
 	ForgetAddress(ctx context.Context, address string) ([]ID, error)
+	Send(ctx context.Context, uid string, octets *Octets, e Errand) (ID, error)
 	Close() error
 }
 

@@ -3,6 +3,7 @@ package spool
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -58,6 +59,10 @@ func (s *Spool) claim(ctx context.Context, q *queue, probe bool) (*Claim, error)
 		q.waiters.wake() // another takes over the watch
 	}
 	item, err := s.load(ctx, d.entry)
+	var errand *Errand
+	if err == nil {
+		errand, err = s.errandOf(ctx, d)
+	}
 	if err != nil {
 		s.doubt(err)
 		s.unclaim(d)
@@ -71,7 +76,7 @@ func (s *Spool) claim(ctx context.Context, q *queue, probe bool) (*Claim, error)
 	}
 	return &Claim{
 		Delivery: d.Delivery, To: To{d.Sink, d.Part}, Attempts: d.Attempts, First: d.First,
-		Probe: probe, Item: item,
+		Probe: probe, Errand: errand, Item: item,
 	}, nil
 }
 
@@ -137,14 +142,25 @@ func (s *Spool) record(ctx context.Context, id ID, o Outcome) error {
 		return fmt.Errorf("a deferred delivery needs the time of its next attempt")
 	case o.State != Delivered && o.State != Deferred && o.State != Dead:
 		return fmt.Errorf("%q is no outcome of an attempt", o.State)
+	case o.State != Delivered && len(o.Errands) > 0:
+		return fmt.Errorf("a delivery that is %s asks for nothing", o.State)
 	}
+	asked, octets := slices.Clone(o.Errands), int64(0)
+	for i := range asked {
+		asked[i].Parent = o.Delivery
+		octets += int64(len(asked[i].Content))
+		if err := asked[i].check(); err != nil {
+			return err
+		}
+	}
+	o.Errands = asked
 	o.Next, o.Attempt.At = stamp(o.Next), stamp(o.Attempt.At)
 	d, err := s.recording(id, o.Delivery)
 	if err != nil {
 		return err
 	}
 	op := &RecordOp{ID: id, To: To{d.Sink, d.Part}, Outcome: o, At: s.now(), Erase: s.retain == 0}
-	err = s.commit(ctx, op, 0, func() { s.recorded(op, d) })
+	err = s.commit(ctx, op, octets, func() { s.recorded(op, d) })
 	if err == nil {
 		err = op.Err
 	}
@@ -186,6 +202,7 @@ func (s *Spool) recorded(op *RecordOp, d *delivery) {
 		s.window.unref(d.entry)
 	}
 	s.ready(op.Freed)
+	s.ready(op.Made)
 	s.unhold(d)
 	s.owe(op.Settle)
 }

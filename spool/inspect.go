@@ -98,7 +98,8 @@ type DeliveryInfo struct {
 	Behind   ID            `json:"behind,omitempty"` // the earlier mail of its line that it waits for
 	Held     string        `json:"held"`             // why the sink is held
 	Tries    int           `json:"tries"`
-	Attempts []AttemptInfo `json:"attempts"` // by Show only
+	Errand   *Errand       `json:"errand,omitempty"` // what it is to do, where the sink's configuration does not say; the content by Show only
+	Attempts []AttemptInfo `json:"attempts"`         // by Show only
 }
 
 // AttemptInfo is one attempt of a delivery.

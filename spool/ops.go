@@ -9,7 +9,8 @@ import "time"
 type Op interface{ operation() }
 
 // TakeOp stores a mail and makes its UID known. A large mail's file is given its
-// lasting name before the transaction.
+// lasting name before the transaction. One with an Errand is routed by it: to its
+// sink, under ErrandTo without a parent.
 type TakeOp struct {
 	Taken
 	Head int64 // HeadSum of the mail
@@ -19,7 +20,8 @@ type TakeOp struct {
 	ID      ID
 	Known   bool // it is not new: ID is the mail's that is here already
 	Ordinal int
-	Settle  Due // the settlement that Policy.Taken created
+	Settle  Due     // the settlement that Policy.Taken created
+	Made    []Ready // the delivery of its Errand
 	Charged
 }
 
@@ -81,6 +83,7 @@ type RecordOp struct {
 	Err    error // ErrUnknown: no such open delivery
 	Settle Due
 	Freed  []Ready // the next of its line, due from now on
+	Made   []Ready // of Errands, those that were not there, under ErrandTo and ErrandID; due now
 	Charged
 }
 
@@ -168,7 +171,8 @@ type PurgeOp struct {
 
 // RequeueOp makes ended deliveries pending again, due at At and in no line, with
 // the ids they have: of each target the dead ones, or, with Delivered, those delivered. With
-// Delivered a mail that is unrouted or quarantined waits for routing again. A
+// Delivered a mail that is unrouted or quarantined waits for routing again, and what
+// an answer asked for (To.Asked) is due again only where the target names it. A
 // settlement that a dead delivery left and that was not carried out is withdrawn.
 // A mail's settlement for having been delivered is never created twice.
 type RequeueOp struct {

@@ -19,7 +19,8 @@ func (s *Spool) Retry(ctx context.Context, targets ...Target) (int, error) {
 }
 
 // Replay delivers again what was delivered, with the ids it had, and returns how
-// many deliveries are due again. A mail that is unrouted or quarantined is
+// many deliveries are due again. What an answer asked for, a reply say, is among them
+// only where its delivery is named. A mail that is unrouted or quarantined is
 // routed again, by the routes of now, and counts as one. What was done to the
 // mail on its server is not done twice. Errors are as for Retry.
 func (s *Spool) Replay(ctx context.Context, targets ...Target) (int, error) {

@@ -27,6 +27,8 @@ type Store interface {
 
 	// Item reads a mail with its octets; ErrUnknown where there is none.
 	Item(ctx context.Context, id ID) (*Item, error)
+	// Errand reads what the mail's delivery is to do; ErrUnknown where there is none.
+	Errand(ctx context.Context, id ID, to To) (*Errand, error)
 	// Unrouted reads mails that wait for routing, in the order of their ids, from
 	// the first after the one given: at most limit, and no more after the first than
 	// fit in octets.

@@ -126,6 +126,11 @@ func (s *Spool) taken(op *TakeOp) {
 		_ = op.Octets.Close() // they are in the store already
 		return
 	}
+	if len(op.Made) > 0 {
+		_ = op.Octets.Close() // the store has them
+		s.ready(op.Made)
+		return
+	}
 	s.offer(&Item{
 		ID: op.ID, Mailbox: op.Mailbox, Protocol: op.Protocol, BoxKey: op.BoxKey, UID: op.UID,
 		ReceivedAt: op.ReceivedAt, TakenAt: op.At, Flags: op.Flags,

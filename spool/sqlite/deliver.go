@@ -78,21 +78,24 @@ type owed struct {
 	state, attempts               int
 	due, first, line              int64
 	open, dead, fate              int
-	size, delay                   int64
+	size, extra, delay            int64 // size has extra in it
 	early                         bool
 	mailbox, after, failed, asked string
 }
 
 func (b *batch) record(op *spool.RecordOp) error {
-	op.Err, op.Settle, op.Freed = nil, spool.Due{}, nil
+	op.Err, op.Settle, op.Freed, op.Made = nil, spool.Due{}, nil, nil
 	var w owed
 	err := b.query(b.s.w.Owed, int64(op.ID), op.Sink, op.Part, op.Delivery).Scan(&w.state, &w.attempts, &w.due, &w.first, &w.line,
-		&w.open, &w.dead, &w.mailbox, &w.size, &w.after, &w.delay, &w.early, &w.failed, &w.asked, &w.fate)
+		&w.open, &w.dead, &w.mailbox, &w.size, &w.extra, &w.after, &w.delay, &w.early, &w.failed, &w.asked, &w.fate)
 	if errors.Is(err, sql.ErrNoRows) {
 		op.Err = spool.ErrUnknown
 		return nil
 	}
 	if err != nil {
+		return err
+	}
+	if err := b.ask(op, &w); err != nil {
 		return err
 	}
 	state, a := states[op.State], op.Attempt
@@ -150,7 +153,7 @@ func (b *batch) ended(op *spool.RecordOp, w owed, died bool) error {
 	}
 	err := b.exec(b.s.w.Ended, int64(op.ID), w.open, w.dead, end, w.asked, w.fate)
 	if err == nil && !died {
-		err = b.accepted(int64(op.ID), w.mailbox, op.To, w.size)
+		err = b.accepted(int64(op.ID), op.To, w)
 	}
 	if err != nil || w.open > 0 {
 		return err
@@ -186,14 +189,14 @@ func (b *batch) ended(op *spool.RecordOp, w owed, died bool) error {
 }
 
 // accepted takes a mail off what waits for the sink, once no part of it does.
-func (b *batch) accepted(item int64, mailbox string, to spool.To, size int64) error {
-	if to.Part != "" {
+func (b *batch) accepted(item int64, to spool.To, w owed) error {
+	if to.Part != "" || w.extra > 0 {
 		var waits bool
 		if err := b.query(b.s.w.Waits, item, to.Sink).Scan(&waits); err != nil || waits {
 			return err
 		}
 	}
-	b.charge(spool.Charge{Mailbox: mailbox, Sink: to.Sink, Waiting: -size})
+	b.charge(spool.Charge{Mailbox: w.mailbox, Sink: to.Sink, Waiting: -w.size})
 	return nil
 }
 

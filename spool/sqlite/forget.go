@@ -65,7 +65,7 @@ func (b *batch) undeliver(item int64) (open []spool.Ready, lines []int64, err er
 	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
 		return nil, nil, err
 	}
-	return open, lines, b.exec(b.s.w.Attempts, item)
+	return open, lines, errors.Join(b.exec(b.s.w.Attempts, item), b.exec(b.s.w.Errands, item))
 }
 
 func (b *batch) purge(op *spool.PurgeOp) error {
@@ -95,8 +95,14 @@ func (b *batch) wipe(item int64) (mailbox string, size int64, err error) {
 		return "", 0, err
 	}
 	var name string
-	if err := b.query(b.s.w.Erase, item).Scan(&name, &mailbox, &size); err != nil {
+	var extra int64
+	if err := b.query(b.s.w.Erase, item).Scan(&name, &mailbox, &size, &extra); err != nil {
 		return "", 0, err
+	}
+	if extra > 0 {
+		if err := b.exec(b.s.w.EraseErrand, item); err != nil {
+			return "", 0, err
+		}
 	}
 	if name != "" {
 		b.unnamed = append(b.unnamed, name)

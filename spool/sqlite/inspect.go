@@ -38,6 +38,11 @@ func (s *Store) List(ctx context.Context, f spool.Filter) (spool.Page, error) {
 		if err := s.deliveriesOf(ctx, &p.Mails[i]); err != nil {
 			return spool.Page{}, s.grade(err)
 		}
+		for j := range p.Mails[i].Deliveries {
+			if e := p.Mails[i].Deliveries[j].Errand; e != nil {
+				e.Content = nil
+			}
+		}
 	}
 	return p, nil
 }
@@ -112,6 +117,7 @@ func mail(rows *sql.Rows) (m spool.Mail, err error) {
 
 // deliveriesOf adds a mail's deliveries, and its state where they make it.
 func (s *Store) deliveriesOf(ctx context.Context, m *spool.Mail) error {
+	errands := false
 	err := s.scanArgs(ctx, `SELECT d.id, d.sink, d.part, d.state, d.due, d.attempts, h.reason,
 			CASE WHEN d.state < 2 AND d.due = ? THEN (SELECT f.item FROM deliveries f INDEXED BY deliveries_line WHERE f.sink = d.sink AND f.line = d.line AND f.state < 2 AND f.line <> 0 ORDER BY f.due LIMIT 1) ELSE 0 END
 		FROM deliveries d LEFT JOIN holds h ON h.sink = d.sink WHERE d.item = ? ORDER BY d.sink, d.part`, []any{never, int64(m.ID)}, func(rows *sql.Rows) error {
@@ -123,6 +129,7 @@ func (s *Store) deliveriesOf(ctx context.Context, m *spool.Mail) error {
 			return err
 		}
 		d.State, d.Attempts = names[state], []spool.AttemptInfo{}
+		errands = errands || (spool.To{Sink: d.Sink, Part: d.Part}).IsErrand()
 		if state < delivered {
 			if due != never {
 				d.Due = moment(due)
@@ -136,6 +143,9 @@ func (s *Store) deliveriesOf(ctx context.Context, m *spool.Mail) error {
 	})
 	if m.State == "" {
 		m.State = spool.StateOf(m.Deliveries)
+	}
+	if err == nil && errands {
+		err = s.errandsOf(ctx, m)
 	}
 	return err
 }

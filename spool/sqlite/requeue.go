@@ -3,6 +3,7 @@ package sqlite
 import (
 	"database/sql"
 	"errors"
+	"slices"
 
 	"github.com/postferry/postferry/spool"
 )
@@ -73,6 +74,9 @@ func (b *batch) requeueOne(op *spool.RequeueOp, t spool.Target) error {
 	ended, err := b.deliveries(item, from, t.Delivery)
 	if err != nil {
 		return err
+	}
+	if op.Delivered && t.Delivery == "" {
+		ended = slices.DeleteFunc(ended, func(r spool.Ready) bool { return spool.To{Sink: r.Sink, Part: r.Part}.Asked() })
 	}
 	if len(ended) == 0 {
 		return sql.ErrNoRows

@@ -170,6 +170,21 @@ ALTER TABLE sinks ADD COLUMN behind INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE ledger ADD COLUMN head INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX ledger_renumbered ON ledger (box, head) WHERE renumbered = 1;
 CREATE INDEX ledger_headless ON ledger (box) WHERE item IS NULL AND head = 0 AND gone = 0;
+`, `
+-- What deliveries are to do that their sinks' configuration does not say. parent is
+-- the delivery whose answer asked for it. content is empty once the mail's octets
+-- are erased; the row stays, so that nothing is done twice. items.extra is how many
+-- octets of content a mail has, or had.
+CREATE TABLE errands (
+	item    INTEGER NOT NULL,
+	part    TEXT NOT NULL,
+	sink    TEXT NOT NULL,
+	verb    TEXT NOT NULL,
+	parent  TEXT NOT NULL,
+	content BLOB NOT NULL,
+	PRIMARY KEY (item, part)
+) STRICT;
+ALTER TABLE items ADD COLUMN extra INTEGER NOT NULL DEFAULT 0;
 `}
 
 // schemaVersion is 0 where there is no schema; a newer one than is known here is

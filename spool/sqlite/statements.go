@@ -35,24 +35,29 @@ type statements struct {
 	InLine      *sql.Stmt `sql:"SELECT EXISTS (SELECT 1 FROM deliveries INDEXED BY deliveries_line WHERE sink = ? AND line = ? AND state < 2 AND line <> 0)"`
 	First       *sql.Stmt `sql:"SELECT item, part, id, due FROM deliveries INDEXED BY deliveries_line WHERE sink = ? AND line = ? AND state < 2 AND line <> 0 ORDER BY due, item, part LIMIT 1"`
 	Promote     *sql.Stmt `sql:"UPDATE deliveries SET due = ?4 WHERE item = ?1 AND sink = ?2 AND part = ?3"`
-	Owed        *sql.Stmt `sql:"SELECT d.state, d.attempts, d.due, d.first, d.line, i.open, i.dead, i.mailbox, i.size, i.after, i.delay, i.early, i.failed, i.actions, i.fate FROM deliveries d JOIN items i ON i.id = d.item WHERE d.item = ? AND d.sink = ? AND d.part = ? AND d.id = ? AND d.state < 2"`
+	Owed        *sql.Stmt `sql:"SELECT d.state, d.attempts, d.due, d.first, d.line, i.open, i.dead, i.mailbox, i.size + i.extra, i.extra, i.after, i.delay, i.early, i.failed, i.actions, i.fate FROM deliveries d JOIN items i ON i.id = d.item WHERE d.item = ? AND d.sink = ? AND d.part = ? AND d.id = ? AND d.state < 2"`
 	Tried       *sql.Stmt `sql:"UPDATE deliveries SET state = ?4, due = ?5, attempts = ?6, first = ?7 WHERE item = ?1 AND sink = ?2 AND part = ?3"`
 	Attempt     *sql.Stmt `sql:"INSERT INTO attempts (item, sink, part, n, at, duration, state, detail, answer, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"`
 	Ended       *sql.Stmt `sql:"UPDATE items SET open = ?2, dead = ?3, ended = ?4, actions = ?5, fate = ?6 WHERE id = ?1"`
 	Asked       *sql.Stmt `sql:"UPDATE items SET actions = ? WHERE id = ?"`
 	Waits       *sql.Stmt `sql:"SELECT EXISTS (SELECT 1 FROM deliveries WHERE item = ? AND sink = ? AND state <> 2)"`
+	Errand      *sql.Stmt `sql:"INSERT INTO errands (item, part, sink, verb, parent, content) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"`
+	Extra       *sql.Stmt `sql:"UPDATE items SET extra = extra + ?2 WHERE id = ?1"`
+	Waiting     *sql.Stmt `sql:"SELECT DISTINCT sink FROM deliveries WHERE item = ? AND state <> 2"`
+	EraseErrand *sql.Stmt `sql:"UPDATE errands SET content = x'' WHERE item = ?"`
+	Errands     *sql.Stmt `sql:"DELETE FROM errands WHERE item = ?"`
 	Settle      *sql.Stmt `sql:"INSERT INTO settlements (item, mailbox, action, due, failed) VALUES (?, ?, ?, ?, ?)"`
 	Settled     *sql.Stmt `sql:"DELETE FROM settlements WHERE id = ? RETURNING mailbox, item, action"`
 	Declined    *sql.Stmt `sql:"UPDATE settlements SET due = ?2 WHERE id = ?1"`
 	Removed     *sql.Stmt `sql:"UPDATE ledger SET gone = ?1 WHERE gone = 0 AND item = ?2 AND (box, uid) = (SELECT box, current FROM items WHERE id = ?2) RETURNING (SELECT account FROM boxes WHERE id = ledger.box), (SELECT x.box FROM boxes x WHERE x.id = ledger.box), uid"`
 	EraseOctets *sql.Stmt `sql:"DELETE FROM octets WHERE item = ?"`
-	Erase       *sql.Stmt `sql:"UPDATE items SET erased = 1 WHERE id = ? RETURNING file, mailbox, size"`
+	Erase       *sql.Stmt `sql:"UPDATE items SET erased = 1 WHERE id = ? RETURNING file, mailbox, size + extra, extra"`
 	Retained    *sql.Stmt `sql:"SELECT id FROM items WHERE ended > 0 AND ended < ? AND dead = 0 AND erased = 0 AND open = 0 ORDER BY ended LIMIT ?"`
 	Finished    *sql.Stmt `sql:"SELECT mailbox, file, size, erased, forgotten FROM items WHERE id = ?1 AND route = 1 AND open = 0 AND dead = 0 AND NOT EXISTS (SELECT 1 FROM settlements WHERE item = ?1)"`
 	Undeliver   *sql.Stmt `sql:"DELETE FROM deliveries WHERE item = ? RETURNING sink, part, id, state, due, attempts, line"`
 	Attempts    *sql.Stmt `sql:"DELETE FROM attempts WHERE item = ?"`
 	Forget      *sql.Stmt `sql:"DELETE FROM items WHERE id = ?"`
-	Subject     *sql.Stmt `sql:"SELECT mailbox, route, open, dead, erased, size, forgotten FROM items WHERE id = ?"`
+	Subject     *sql.Stmt `sql:"SELECT mailbox, route, open, dead, erased, size + extra, forgotten FROM items WHERE id = ?"`
 	FindDead    *sql.Stmt `sql:"SELECT item FROM deliveries WHERE state = 3 AND id = ?"`
 	Find        *sql.Stmt `sql:"SELECT item FROM deliveries WHERE id = ? LIMIT 1"`
 	OfItem      *sql.Stmt `sql:"SELECT sink, part, id, attempts FROM deliveries WHERE item = ?1 AND state = ?2 AND (?3 = '' OR id = ?3)"`
@@ -64,7 +69,7 @@ type statements struct {
 	Drop        *sql.Stmt `sql:"DELETE FROM deliveries WHERE item = ? AND sink = ? AND part = ?"`
 	DropTries   *sql.Stmt `sql:"DELETE FROM attempts WHERE item = ? AND sink = ? AND part = ?"`
 	Dropped     *sql.Stmt `sql:"UPDATE items SET dead = dead - ?2, ended = CASE WHEN open = 0 THEN ?3 ELSE ended END WHERE id = ?1"`
-	Blank       *sql.Stmt `sql:"UPDATE items SET route = 1, open = 0, dead = 0, ended = 0, flags = '', reason = '', facts = NULL, actions = '', forgotten = 1 WHERE id = ?"`
+	Blank       *sql.Stmt `sql:"UPDATE items SET route = 1, open = 0, dead = 0, ended = 0, flags = '', reason = '', facts = NULL, actions = '', extra = 0, forgotten = 1 WHERE id = ?"`
 	Hold        *sql.Stmt `sql:"INSERT INTO holds (sink, probe, reason) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET probe = excluded.probe, reason = excluded.reason"`
 	Resume      *sql.Stmt `sql:"DELETE FROM holds WHERE sink = ?"`
 	Listed      *sql.Stmt `sql:"INSERT INTO mailboxes (name, listed) VALUES (?, ?) ON CONFLICT DO UPDATE SET listed = excluded.listed, error = ''"`

@@ -142,8 +142,9 @@ func TestNewerStoreIsRefusedAndLeftAlone(t *testing.T) {
 
 // What undoes a migration.
 const (
-	withoutLines = "DROP INDEX deliveries_line; ALTER TABLE deliveries DROP COLUMN line; ALTER TABLE sinks DROP COLUMN behind; "
-	withoutHeads = "DROP INDEX ledger_renumbered; DROP INDEX ledger_headless; ALTER TABLE ledger DROP COLUMN head; "
+	withoutLines   = "DROP INDEX deliveries_line; ALTER TABLE deliveries DROP COLUMN line; ALTER TABLE sinks DROP COLUMN behind; "
+	withoutHeads   = "DROP INDEX ledger_renumbered; DROP INDEX ledger_headless; ALTER TABLE ledger DROP COLUMN head; "
+	withoutErrands = "DROP TABLE errands; ALTER TABLE items DROP COLUMN extra; "
 )
 
 func TestStoreOfBeforeLinesIsBroughtUpToDate(t *testing.T) {
@@ -154,7 +155,7 @@ func TestStoreOfBeforeLinesIsBroughtUpToDate(t *testing.T) {
 		t.Fatal(err)
 	}
 	sp.Close()
-	change(t, dir, withoutLines+withoutHeads+"PRAGMA user_version = 1")
+	change(t, dir, withoutLines+withoutHeads+withoutErrands+"PRAGMA user_version = 1")
 	if _, err := sqlite.OpenReadOnly(t.Context(), filepath.Join(dir, "spool.db")); err == nil {
 		t.Error("it was opened for reading as it was")
 	}
@@ -173,7 +174,7 @@ func TestStoreOfBeforeHeadsIsBroughtUpToDate(t *testing.T) {
 	sp := openSpool(t, dir, spool.Options{})
 	take(t, sp, "1/1", []byte("a"))
 	sp.Close()
-	change(t, dir, withoutHeads+"PRAGMA user_version = 2")
+	change(t, dir, withoutHeads+withoutErrands+"PRAGMA user_version = 2")
 	copied := t.TempDir()
 	if err := sqlite.CopyLedger(t.Context(), filepath.Join(dir, "spool.db"), filepath.Join(copied, "spool.db")); err != nil {
 		t.Fatal(err)

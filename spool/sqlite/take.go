@@ -58,6 +58,10 @@ func (b *batch) take(op *spool.TakeOp) error {
 	b.add(op.Mailbox, countTaken, 1)
 	b.add(op.Mailbox, countToRoute, 1)
 	op.Settle = spool.Due{}
+	op.Made = nil
+	if op.Errand != nil {
+		return b.send(op)
+	}
 	if op.Policy.Taken {
 		op.Settle, err = b.settle(id, op.Mailbox, []spool.Action{op.Policy.After}, op.At.Add(op.Policy.Delay), false)
 	}
@@ -68,7 +72,7 @@ func prefix(sum []byte) int64 { return int64(binary.BigEndian.Uint32(sum)) }
 
 // known ends a take of a mail that is here already.
 func (b *batch) known(op *spool.TakeOp, id spool.ID, err error) error {
-	op.ID, op.Known, op.Settle = id, true, spool.Due{}
+	op.ID, op.Known, op.Settle, op.Made = id, true, spool.Due{}, nil
 	disown(op.Octets)
 	return err
 }
