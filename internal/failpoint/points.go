@@ -96,6 +96,30 @@ var Points = []string{
 	"spool.unlink.before",
 	"spool.unlink.after",
 
+	// The steps of an SMTP session: a command that the server has and has not
+	// answered, and the answer read. A part of the data is what one read of the mail
+	// gave.
+	"smtp.connect.before",
+	"smtp.connect.after",
+	"smtp.greeting.after",
+	"smtp.hello.sent",
+	"smtp.hello.after",
+	"smtp.starttls.sent",
+	"smtp.starttls.after",
+	"smtp.auth.sent",
+	"smtp.auth.after",
+	"smtp.mail.sent",
+	"smtp.mail.after",
+	"smtp.rcpt.sent",
+	"smtp.rcpt.after",
+	"smtp.data.sent",
+	"smtp.data.after",
+	"smtp.data.part",
+	"smtp.end.sent",
+	"smtp.end.after",
+	"smtp.rset.sent",
+	"smtp.rset.after",
+
 	// The transaction that holds such a change: written but not committed, then
 	// durable but not yet told to the caller.
 	"spool.take.commit.before",
