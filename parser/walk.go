@@ -128,7 +128,7 @@ func (p *parse) scanRange(pt *part, pos, limit int64) {
 		}
 	}
 	if leaf != nil {
-		leaf.end = limit
+		leaf.end = max(limit, leaf.start)
 	}
 	for len(p.open) > base {
 		p.pop(limit, true)

@@ -25,6 +25,7 @@ func TestStructureIsMended(t *testing.T) {
 		{"no boundary named", lines{"Content-Type: multipart/mixed", "", "--b", "Content-Type: text/plain", "", "x", "--b--"}, "s", "x", "", ProblemNoBoundary},
 		{"an empty boundary", lines{`Content-Type: multipart/mixed; boundary=""`, "", "--b", "Content-Type: text/plain", "", "x", "--b--"}, "s", "x", "", ProblemNoBoundary},
 		{"the wrong boundary", lines{"Content-Type: multipart/mixed; boundary=a", "", "--b", "Content-Type: text/plain", "", "x", "--b--"}, "s", "x", "", ProblemWrongBoundary},
+		{"the wrong boundary, and a header that the outer one cuts short", lines{"Content-Type: multipart/mixed; boundary=o:1", "", "--o:1", "Content-Type: multipart/mixed; boundary=a", "", "--b", "Content-", "--o:1", "", "x", "--o:1--"}, "s", "x", "", strings.Join([]string{ProblemWrongBoundary, ProblemBadHeaderLine, ProblemNoBlankLine, ProblemUnclosed}, " ")},
 		{"a multipart that is text", lines{"Content-Type: multipart/mixed; boundary=a", "", "just text"}, "s", "just text\n", "", ProblemNoParts},
 		{"parts after the end", lines{"Content-Type: multipart/mixed; boundary=b", "", "--b", "", "x", "--b--", "--b", "Content-Type: image/png", "", "p", "--b--"}, "s", "x", "2 image/png p", ProblemAfterClose},
 		{"a part without a header", lines{"Content-Type: multipart/mixed; boundary=b", "", "--b", "", "x", "--b--"}, "s", "x", "", ""},
