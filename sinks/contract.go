@@ -30,6 +30,10 @@ type Delivery struct {
 	Part      string // the attachment's partId where each goes by itself, else ""
 	Message   *parser.Message
 	Octets    *spool.Octets // the mail itself, as the server held it
+
+	// Remember is spool.Spool.Remember for this delivery: nil, nil means that the
+	// store, durably, has the notes. It is nil where nothing is delivered (Preview).
+	Remember func(ctx context.Context, notes ...spool.Note) (*spool.Refusal, error)
 }
 
 // Origin says where the mail was taken. JSON names are those of data.mailbox in

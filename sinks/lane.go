@@ -196,6 +196,9 @@ func (l *lane) attempt(work context.Context, c *spool.Claim) (r Receipt, reached
 	if err != nil {
 		return Receipt{}, false, err
 	}
+	d.Remember = func(ctx context.Context, notes ...spool.Note) (*spool.Refusal, error) {
+		return l.spool.Remember(ctx, l.name, c.Delivery, notes...)
+	}
 	limited, cancel := context.WithTimeout(work, l.Timeout)
 	defer cancel()
 	failpoint.Hit("deliver.before")

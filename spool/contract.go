@@ -327,6 +327,12 @@ type API interface {
 	Hold(ctx context.Context, sink string, probeAt time.Time, reason string) error
 	// Resume lifts a hold; nil if there was none.
 	Resume(ctx context.Context, sink string) error
+	// Remember keeps notes of a delivery to the sink, all of them or, where one has no
+	// place, none: then the Refusal says which. They are durable when it returns. A note
+	// that the delivery has already stands as it is, so that every attempt may ask again. It is
+	// for what must not be done too often (one acknowledgement to a sender in 7 days),
+	// and is decided in one transaction, whoever else asks at the moment.
+	Remember(ctx context.Context, sink, delivery string, notes ...Note) (*Refusal, error)
 	// Drain returns nil once nothing is left that could be done before until:
 	// no mail to route, no delivery due by then or now, none claimed. Deliveries of a sink
 	// held beyond until do not count, so sinks that no longer exist are to be held.

@@ -4,7 +4,7 @@ import "time"
 
 // Op is one operation of a batch: a *TakeOp, *RouteOp, *RecordOp, *SettledOp,
 // *DeclinedOp, *LedgerOp, *RecogniseOp, *BindOp, *HoldOp, *ListedOp, *PurgeOp,
-// *RequeueOp, *DropOp or *ForgetOp. At is the time it happens at. The fields below
+// *RequeueOp, *DropOp, *ForgetOp or *RememberOp. At is the time it happens at. The fields below
 // "result" are set by Store.Commit.
 type Op interface{ operation() }
 
@@ -212,6 +212,18 @@ type ForgetOp struct {
 	Charged
 }
 
+// RememberOp keeps the notes of a delivery, all or none. What has expired at At is
+// not counted, and some of it, more than is added, is removed.
+type RememberOp struct {
+	Sink     string
+	Delivery string
+	Notes    []Note
+	At       time.Time
+
+	// result
+	Refused *Refusal // nil: all are kept
+}
+
 func (*TakeOp) operation()      {}
 func (*RouteOp) operation()     {}
 func (*RecordOp) operation()    {}
@@ -226,3 +238,4 @@ func (*PurgeOp) operation()     {}
 func (*RequeueOp) operation()   {}
 func (*DropOp) operation()      {}
 func (*ForgetOp) operation()    {}
+func (*RememberOp) operation()  {}

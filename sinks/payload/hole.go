@@ -20,8 +20,9 @@ type Text struct {
 
 // piece is a hole, or the text between two.
 type piece struct {
-	text string
-	hole *expr.Value[scene] // nil: text
+	text   string
+	hole   *expr.Value[scene] // nil: text
+	source string             // of the hole
 }
 
 // scene is what the expressions in holes speak of.
@@ -64,7 +65,7 @@ func CompileText(source string) (*Text, error) {
 		if err != nil {
 			return nil, fmt.Errorf("{{%s}}: %w", inside, err)
 		}
-		t.pieces = append(t.pieces, piece{hole: hole})
+		t.pieces = append(t.pieces, piece{hole: hole, source: strings.TrimSpace(inside)})
 		rest = beyond
 	}
 	return t, nil

@@ -27,7 +27,7 @@ type Opener func(ctx context.Context, dir string) (spool.Store, error)
 // Run tests the store.
 func Run(t *testing.T, open Opener) {
 	for _, group := range []map[string]func(*testing.T, *rig){
-		taking, ledgers, recognising, giving, ordering, settling, inspecting, filling, errands, committing,
+		taking, ledgers, recognising, giving, ordering, settling, inspecting, filling, errands, committing, remembering,
 	} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) {

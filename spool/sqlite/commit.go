@@ -154,6 +154,8 @@ func (b *batch) one(op spool.Op) error {
 		return b.drop(op)
 	case *spool.ForgetOp:
 		return b.forgetAll(op)
+	case *spool.RememberOp:
+		return b.remember(op)
 	}
 	return fmt.Errorf("%T is no operation of this store", op)
 }

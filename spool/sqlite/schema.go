@@ -185,6 +185,16 @@ CREATE TABLE errands (
 	PRIMARY KEY (item, part)
 ) STRICT;
 ALTER TABLE items ADD COLUMN extra INTEGER NOT NULL DEFAULT 0;
+`, `
+-- What sinks keep in mind of deliveries, as spool.Note.
+CREATE TABLE notes (
+	sink     TEXT NOT NULL,
+	key      TEXT NOT NULL,
+	delivery TEXT NOT NULL,
+	until    INTEGER NOT NULL,
+	PRIMARY KEY (sink, key, delivery)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX notes_expired ON notes (until);
 `}
 
 // schemaVersion is 0 where there is no schema; a newer one than is known here is

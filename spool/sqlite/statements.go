@@ -58,6 +58,9 @@ type statements struct {
 	Attempts    *sql.Stmt `sql:"DELETE FROM attempts WHERE item = ?"`
 	Forget      *sql.Stmt `sql:"DELETE FROM items WHERE id = ?"`
 	Subject     *sql.Stmt `sql:"SELECT mailbox, route, open, dead, erased, size + extra, forgotten FROM items WHERE id = ?"`
+	Unnote      *sql.Stmt `sql:"DELETE FROM notes WHERE (sink, key, delivery) IN (SELECT sink, key, delivery FROM notes WHERE until <= ? ORDER BY until LIMIT ?)"`
+	Noted       *sql.Stmt `sql:"SELECT count(*), coalesce(min(until), 0) FROM (SELECT until FROM notes WHERE sink = ?1 AND key = ?2 AND delivery <> ?3 AND until > ?4 LIMIT ?5)"`
+	Note        *sql.Stmt `sql:"INSERT INTO notes (sink, key, delivery, until) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET until = excluded.until WHERE until <= ?5"`
 	FindDead    *sql.Stmt `sql:"SELECT item FROM deliveries WHERE state = 3 AND id = ?"`
 	Find        *sql.Stmt `sql:"SELECT item FROM deliveries WHERE id = ? LIMIT 1"`
 	OfItem      *sql.Stmt `sql:"SELECT sink, part, id, attempts FROM deliveries WHERE item = ?1 AND state = ?2 AND (?3 = '' OR id = ?3)"`

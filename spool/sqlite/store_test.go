@@ -145,6 +145,7 @@ const (
 	withoutLines   = "DROP INDEX deliveries_line; ALTER TABLE deliveries DROP COLUMN line; ALTER TABLE sinks DROP COLUMN behind; "
 	withoutHeads   = "DROP INDEX ledger_renumbered; DROP INDEX ledger_headless; ALTER TABLE ledger DROP COLUMN head; "
 	withoutErrands = "DROP TABLE errands; ALTER TABLE items DROP COLUMN extra; "
+	withoutNotes   = "DROP TABLE notes; "
 )
 
 func TestStoreOfBeforeLinesIsBroughtUpToDate(t *testing.T) {
@@ -155,7 +156,7 @@ func TestStoreOfBeforeLinesIsBroughtUpToDate(t *testing.T) {
 		t.Fatal(err)
 	}
 	sp.Close()
-	change(t, dir, withoutLines+withoutHeads+withoutErrands+"PRAGMA user_version = 1")
+	change(t, dir, withoutLines+withoutHeads+withoutErrands+withoutNotes+"PRAGMA user_version = 1")
 	if _, err := sqlite.OpenReadOnly(t.Context(), filepath.Join(dir, "spool.db")); err == nil {
 		t.Error("it was opened for reading as it was")
 	}
@@ -174,7 +175,7 @@ func TestStoreOfBeforeHeadsIsBroughtUpToDate(t *testing.T) {
 	sp := openSpool(t, dir, spool.Options{})
 	take(t, sp, "1/1", []byte("a"))
 	sp.Close()
-	change(t, dir, withoutHeads+withoutErrands+"PRAGMA user_version = 2")
+	change(t, dir, withoutHeads+withoutErrands+withoutNotes+"PRAGMA user_version = 2")
 	copied := t.TempDir()
 	if err := sqlite.CopyLedger(t.Context(), filepath.Join(dir, "spool.db"), filepath.Join(copied, "spool.db")); err != nil {
 		t.Fatal(err)
@@ -184,6 +185,43 @@ func TestStoreOfBeforeHeadsIsBroughtUpToDate(t *testing.T) {
 		if fresh, _, err := sp.Reconcile(t.Context(), box, []string{"1/1", "1/2"}, false, ""); err != nil || fmt.Sprint(fresh) != "[1/2]" {
 			t.Errorf("fresh %v, error %v", fresh, err)
 		}
+	}
+}
+
+func TestStoreOfBeforeNotesIsBroughtUpToDate(t *testing.T) {
+	dir := t.TempDir()
+	openSpool(t, dir, spool.Options{}).Close()
+	change(t, dir, withoutNotes+"PRAGMA user_version = 4")
+	sp := openSpool(t, dir, spool.Options{})
+	if refused, err := sp.Remember(t.Context(), "desk", "msg_1", spool.Note{Key: "k", For: time.Hour, Most: 1}); refused != nil || err != nil {
+		t.Errorf("remembered: %+v, %v", refused, err)
+	}
+}
+
+func TestExpiredNotesGoAsNewOnesCome(t *testing.T) {
+	dir := t.TempDir()
+	store, err := sqlite.Open(t.Context(), filepath.Join(dir, "spool.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+	for i := range 300 { // one an hour, each kept for a day
+		op := &spool.RememberOp{Sink: "desk", Delivery: fmt.Sprint("msg_", i), Notes: []spool.Note{{Key: fmt.Sprint(i), For: 24 * time.Hour, Most: 1}}, At: at.Add(time.Duration(i) * time.Hour)}
+		if err := store.Commit(t.Context(), []spool.Op{op}); err != nil || op.Refused != nil {
+			t.Fatal(op.Refused, err)
+		}
+	}
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("sqlite", filepath.Join(dir, "spool.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var kept int
+	if err := db.QueryRow("SELECT count(*) FROM notes").Scan(&kept); err != nil || kept != 24 {
+		t.Errorf("%d notes are kept, error %v", kept, err)
 	}
 }
 
