@@ -21,7 +21,16 @@ type Status struct {
 	Version string       `json:"version"`
 	PID     int          `json:"pid"`     // 0 when not running
 	Started *time.Time   `json:"started"` // nil when not running
+	Slowed  []Slowed     `json:"slowed"`  // mailboxes polled less often than they are configured to be
 	Store   spool.Status `json:"spool"`
+}
+
+// Slowed is a mailbox whose server wants more time between sign-ins than the schedule
+// leaves.
+type Slowed struct {
+	Mailbox string    `json:"mailbox"`
+	Seconds int64     `json:"seconds"` // from one sign-in to the next
+	Until   time.Time `json:"until"`   // there is none before
 }
 
 // SocketPath is where the control socket of a store stands.

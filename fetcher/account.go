@@ -3,6 +3,7 @@ package fetcher
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -50,10 +51,15 @@ type accountNote struct {
 	Refused []time.Time `json:"refused,omitempty"` // sign-ins, within a day, the oldest first
 	Since   time.Time   `json:"since,omitzero"`    // when Octets began to be counted
 	Octets  int64       `json:"octets,omitempty"`  // retrieved within a day
+
+	Pause    time.Duration `json:"pause,omitempty"`   // between sign-ins, as the server wants it
+	Slowed   time.Time     `json:"slowed,omitzero"`   // when Pause was last learned from a refusal; zero: it was announced
+	SignedIn time.Time     `json:"signedIn,omitzero"` // or tried to, where there is a Pause
 }
 
 func (n accountNote) equal(o accountNote) bool {
-	return n.SignIn == o.SignIn && slices.EqualFunc(n.Refused, o.Refused, time.Time.Equal) && n.Since.Equal(o.Since) && n.Octets == o.Octets
+	return n.SignIn == o.SignIn && slices.EqualFunc(n.Refused, o.Refused, time.Time.Equal) && n.Since.Equal(o.Since) && n.Octets == o.Octets &&
+		n.Pause == o.Pause && n.Slowed.Equal(o.Slowed) && n.SignedIn.Equal(o.SignedIn)
 }
 
 // noteBox names the box whose cursor holds the note.
@@ -167,7 +173,7 @@ func (p *poll) giveBack() {
 }
 
 // open opens the visit's session. A sign-in that was refused lately is not tried:
-// see refusedUntil.
+// see refusedUntil; nor is one, with errPaused, for which the server wants more time.
 func (p *poll) open(ctx context.Context) error {
 	acc, h := p.accounts.of(p.m), p.accounts.host(p.m)
 	if err := p.load(ctx, acc); err != nil {
@@ -176,10 +182,22 @@ func (p *poll) open(ctx context.Context) error {
 	if err := p.mayTry(acc); err != nil {
 		return err
 	}
+	if p.pause(acc) {
+		return errPaused
+	}
 	s, err := p.m.Source.Open(ctx)
 	refused := RadiusOf(err) == AccountRadius && CauseOf(err) == Refused
-	h.judge(err == nil || refused)
+	soon, tooSoon := errors.AsType[*TooSoonError](err)
+	h.judge(err == nil || refused || tooSoon)
 	p.opened()
+	if err == nil || tooSoon {
+		if noted := p.paced(ctx, acc, s, soon); noted != nil {
+			if s != nil {
+				s.Close()
+			}
+			return noted
+		}
+	}
 	if err != nil && !refused {
 		return err
 	}

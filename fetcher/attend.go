@@ -32,7 +32,7 @@ func (f *Fetcher) attend(ctx context.Context, m *Mailbox, recovered func()) Repo
 	p := f.newPoll(m)
 	p.stays = true
 	r := f.run(ctx, p)
-	if r.Err != nil {
+	if r.Err != nil || r.Paused {
 		return r
 	}
 	s := p.s

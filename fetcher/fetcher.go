@@ -10,6 +10,7 @@ package fetcher
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -127,6 +128,12 @@ func (f *Fetcher) run(ctx context.Context, p *poll) Report {
 	defer f.visits.Release(1)
 	started := f.clock.Now()
 	r := p.run(ctx)
+	f.tellPace(p)
+	if r.Paused {
+		until, _ := f.accounts.of(p.m).signInAfter()
+		f.log.Info("mailbox not polled: its server wants more time between sign-ins", "mailbox", p.m.Name, "until", until.Format(time.DateTime))
+		return r
+	}
 	if r.Taken+r.Settled+r.Failed+r.Unsettled > 0 {
 		f.log.Info("mailbox polled", "mailbox", p.m.Name, "listed", r.Listed, "taken", r.Taken, "settled", r.Settled,
 			"failed", r.Failed+r.Unsettled, "took", f.clock.Now().Sub(started).Round(time.Millisecond))
@@ -148,6 +155,11 @@ func (f *Fetcher) settle(ctx context.Context, m *Mailbox) Report {
 		}
 		p := f.newPoll(m)
 		r.Err = f.settleOnce(ctx, p)
+		f.tellPace(p)
+		if errors.Is(r.Err, errPaused) {
+			r.Err, r.Paused = nil, true
+			return r
+		}
 		r.Settled += p.report.Settled
 		r.Unsettled = p.report.Unsettled
 		if r.Err != nil || p.report.Settled == 0 {

@@ -80,6 +80,7 @@ type Report struct {
 	Settled    int  // settlements the server confirmed
 	Unsettled  int  // settlements the server declined; tried again by the next poll
 	More       bool // the server allowed no more mails in this session
+	Paused     bool // nothing was tried: the server wants more time between sign-ins
 	Lost       bool // Err ended a session that was waiting
 	Err        error
 }

@@ -47,6 +47,7 @@ type poll struct {
 	taken   []spool.ID
 	same    []string       // what the mails taken since the last remember are called in all boxes
 	ended   bool           // the session was finished by Settle
+	slowed  bool           // the server was found to want another pause between sign-ins
 	refused map[int64]bool // settlements the server declined in this visit
 }
 
@@ -55,6 +56,10 @@ type poll struct {
 func (p *poll) run(ctx context.Context) Report {
 	p.report.Mailbox = p.m.Name
 	p.report.Err = p.visit(ctx)
+	if errors.Is(p.report.Err, errPaused) {
+		p.report.Err = nil
+		return p.report
+	}
 	if p.report.Err == nil || ctx.Err() == nil {
 		p.sp.Listed(context.WithoutCancel(ctx), p.m.Name, p.report.Err)
 	}

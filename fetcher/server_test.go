@@ -75,6 +75,9 @@ func mailAs(uid, same string) *stored {
 	return &stored{uid: uid, octets: "Subject: " + same + "\r\n\r\n", same: same}
 }
 
+// renew makes the channels.
+func (s *server) renew() { s.news, s.breaks = make(chan struct{}), make(chan struct{}) }
+
 // tell makes one Wait return.
 func (s *server) tell() { s.news <- struct{}{} }
 
@@ -339,6 +342,16 @@ type house struct {
 	t    testing.TB
 	sp   *spool.Spool
 	logs *logs
+
+	mu   sync.Mutex
+	told []Event
+}
+
+// events are those told so far.
+func (h *house) events() []Event {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.told)
 }
 
 func newHouse(t testing.TB, o spool.Options, mailboxes ...*Mailbox) *house {
@@ -353,7 +366,11 @@ func newHouse(t testing.TB, o spool.Options, mailboxes ...*Mailbox) *house {
 	}
 	h := &house{t: t, sp: sp, logs: &logs{}}
 	log := slog.New(slog.NewTextHandler(h.logs, nil))
-	h.Fetcher = New(sp, mailboxes, Options{Logger: log})
+	h.Fetcher = New(sp, mailboxes, Options{Logger: log, Observe: func(e Event) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.told = append(h.told, e)
+	}})
 	return h
 }
 

@@ -48,9 +48,16 @@ func (f *Fetcher) tend(ctx context.Context, m *Mailbox) {
 		}
 		now := f.clock.Now()
 		next, again := f.next(m, now)
-		if r.Err == nil {
+		_, tooSoon := errors.AsType[*TooSoonError](r.Err)
+		until, _ := f.accounts.of(m).signInAfter()
+		switch {
+		case r.Paused || tooSoon:
+			if !again {
+				next, again = until, true
+			}
+		case r.Err == nil:
 			recovered()
-		} else {
+		default:
 			wait, changed := failures.add(r.Err)
 			if errors.Is(r.Err, spool.ErrFull) {
 				wait = min(wait, fullWait) // the server is not to be spared
@@ -69,7 +76,10 @@ func (f *Fetcher) tend(ctx context.Context, m *Mailbox) {
 		}
 		// A full store keeps mail from being taken; the server is well, and what
 		// is settled makes room.
-		well := r.Err == nil || errors.Is(r.Err, spool.ErrFull)
+		well := r.Err == nil || tooSoon || errors.Is(r.Err, spool.ErrFull)
+		if until.After(next) {
+			next = until
+		}
 		f.idle(ctx, m, next, again, well && r.Unsettled == 0)
 	}
 }
@@ -117,7 +127,7 @@ func (f *Fetcher) idle(ctx context.Context, m *Mailbox, next time.Time, again, h
 	for healthy {
 		due := make(chan error, 1)
 		quit, cancel := context.WithCancel(wait)
-		go func() { due <- f.waitDue(quit, m.Name) }()
+		go func() { due <- f.waitTurn(quit, m) }()
 		select {
 		case <-timer:
 			cancel()
@@ -140,6 +150,18 @@ func (f *Fetcher) idle(ctx context.Context, m *Mailbox, next time.Time, again, h
 	case <-timer:
 	case <-ctx.Done():
 	}
+}
+
+// waitTurn is waitDue, and waits until the server allows a sign-in.
+func (f *Fetcher) waitTurn(ctx context.Context, m *Mailbox) error {
+	if err := f.waitDue(ctx, m.Name); err != nil {
+		return err
+	}
+	until, _ := f.accounts.of(m).signInAfter()
+	if wait := until.Sub(f.clock.Now()); wait > 0 {
+		return f.clock.Sleep(ctx, wait)
+	}
+	return nil
 }
 
 // waitDue returns nil once settlements are due, having left others the time to

@@ -18,8 +18,7 @@ func run(t *testing.T, test func(t *testing.T, h *house), mailboxes ...*Mailbox)
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		for _, m := range mailboxes { // channels belong to the bubble they are made in
-			s := m.Source.(*server)
-			s.news, s.breaks = make(chan struct{}), make(chan struct{})
+			m.Source.(interface{ renew() }).renew()
 		}
 		h := newHouse(t, spool.Options{}, mailboxes...)
 		ctx, cancel := context.WithCancel(t.Context())

@@ -270,7 +270,16 @@ func (v *service) reload(ctx context.Context, failed func(), s *setup) error {
 func (v *service) status(ctx context.Context) (admin.Status, error) {
 	st, err := v.spool.Status(ctx)
 	b := thisBuild()
-	return admin.Status{Running: true, Version: b.Version, PID: os.Getpid(), Started: &v.started, Store: st}, err
+	return admin.Status{Running: true, Version: b.Version, PID: os.Getpid(), Started: &v.started, Slowed: slowed(v.fetcher.Paces()), Store: st}, err
+}
+
+// slowed is what `status` shows of the paces of mailboxes.
+func slowed(paces []fetcher.Pace) []admin.Slowed {
+	all := []admin.Slowed{}
+	for _, p := range paces {
+		all = append(all, admin.Slowed{Mailbox: p.Mailbox, Seconds: int64(p.Pause / time.Second), Until: p.Until.UTC()})
+	}
+	return all
 }
 
 func closeAll(all []sinks.Sink) error {

@@ -59,7 +59,7 @@ func (c *cli) status(ctx context.Context, s *setup) (admin.Status, error) {
 	}
 	defer sp.Close()
 	store, err := sp.Status(ctx)
-	return admin.Status{Version: thisBuild().Version, Store: store}, err
+	return admin.Status{Version: thisBuild().Version, Slowed: []admin.Slowed{}, Store: store}, err
 }
 
 // errNoStore is the exit of commands that look at a store nobody made yet.
@@ -84,6 +84,10 @@ func (c *cli) printStatus(st admin.Status, now time.Time) {
 	for _, m := range st.Store.Mailboxes {
 		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n", m.Mailbox, age(m.Listed, now), m.Known, m.Taken, m.ToRoute, m.Unrouted,
 			m.Quarantined, m.Settlements, dial.Printable(m.Error))
+	}
+	for _, s := range st.Slowed {
+		fmt.Fprintf(t, "\n%s is polled every %s at most, since its server wants that long from one sign-in to the next; not before %s\n",
+			s.Mailbox, time.Duration(s.Seconds)*time.Second, s.Until.Local().Format(time.DateTime))
 	}
 	fmt.Fprintln(t, "\nSINK\tPENDING\tIN LINE\tDEFERRED\tDELIVERED\tDEAD\tHELD")
 	for _, s := range st.Store.Sinks {

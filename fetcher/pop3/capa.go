@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/postferry/postferry/internal/dial"
 )
@@ -67,6 +68,20 @@ func (x *session) userCapabilities(ctx context.Context) error {
 	x.pipelining = x.offers.has("PIPELINING") // RFC 2449 section 6.6
 	return nil
 }
+
+// Pause implements fetcher.Pacer: the seconds that LOGIN-DELAY announces (RFC 2449
+// section 6.5).
+func (x *session) Pause() time.Duration {
+	for _, word := range x.offers.tags["LOGIN-DELAY"] {
+		if n, ok := number(word); ok {
+			return time.Duration(min(n, int64(maxDelay/time.Second))) * time.Second
+		}
+	}
+	return 0
+}
+
+// maxDelay bounds what a server can announce.
+const maxDelay = 365 * 24 * time.Hour
 
 // stepUserCapabilities is the second question.
 const stepUserCapabilities = "capabilities of the user"

@@ -68,7 +68,7 @@ func grade(code string) (radius fetcher.Radius, cause fetcher.Cause, hint string
 	case code == "IN-USE":
 		return fetcher.SessionRadius, fetcher.Temporary, "another client has this mailbox open; end it, or wait"
 	case code == "LOGIN-DELAY":
-		return fetcher.SessionRadius, fetcher.Temporary, "the server wants more time between sign-ins; poll less often"
+		return fetcher.SessionRadius, fetcher.Temporary, "the server wants more time between sign-ins, and gets it; where nothing changes that, poll less often"
 	case code == "AUTH":
 		return fetcher.AccountRadius, fetcher.Refused, "check username and password, and that the provider allows POP3 for this account"
 	case code == "SYS/PERM" || strings.HasPrefix(code, "SYS/PERM/"):
@@ -86,7 +86,15 @@ func replyError(op string, refused *refusal) error {
 	if cause == fetcher.Refused {
 		radius, cause, hint = fetcher.SessionRadius, fetcher.Temporary, "the sign-in has lapsed; the mailbox is signed in to again"
 	}
-	return &fetcher.Error{Radius: radius, Cause: cause, Op: op, Err: refused, Hint: hint}
+	return &fetcher.Error{Radius: radius, Cause: cause, Op: op, Err: saidBy(refused), Hint: hint}
+}
+
+// saidBy marks a refusal that comes from signing in too often.
+func saidBy(refused *refusal) error {
+	if codeOf(refused.text) == "LOGIN-DELAY" {
+		return &fetcher.TooSoonError{Err: refused}
+	}
+	return refused
 }
 
 // signInError is an -ERR to a sign-in. Without a code that says otherwise the
@@ -106,7 +114,7 @@ func signInError(op, host string, refused *refusal, password, token secret.Secre
 			hint = fetcher.TokenHint(host, text)
 		}
 	}
-	return &fetcher.Error{Radius: radius, Cause: cause, Op: op, Err: &refusal{text}, Hint: hint}
+	return &fetcher.Error{Radius: radius, Cause: cause, Op: op, Err: saidBy(&refusal{text}), Hint: hint}
 }
 
 // messageError is an -ERR that concerns one mail, unless its code says that the

@@ -43,6 +43,7 @@ var (
 	_ fetcher.Session   = (*session)(nil)
 	_ fetcher.Concluder = (*session)(nil)
 	_ fetcher.Bounded   = (*session)(nil)
+	_ fetcher.Pacer     = (*session)(nil)
 )
 
 var errFinished = errors.New("the session is finished")

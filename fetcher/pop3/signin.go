@@ -56,7 +56,11 @@ func (x *session) signIn(ctx context.Context, token secret.Secret) error {
 		err = x.authenticate(ctx, op, c.Client(way))
 	}
 	if refused, ok := errors.AsType[*refusal](err); ok {
-		return signInError(op, o.Server.Host, refused, o.Password, token)
+		err = signInError(op, o.Server.Host, refused, o.Password, token)
+		if soon, ok := errors.AsType[*fetcher.TooSoonError](err); ok {
+			soon.Pause = x.Pause()
+		}
+		return err
 	}
 	if err == nil {
 		record.Said("signed in as %s by %s", o.Username, way)

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/postferry/postferry/fetcher"
 	"github.com/postferry/postferry/internal/dial"
@@ -219,4 +220,46 @@ func (a always) Token(context.Context) (secret.Secret, error) { return secret.Ne
 
 func (a always) Renew(context.Context, secret.Secret) (secret.Secret, error) {
 	return secret.Secret{}, errors.New("there is no other")
+}
+
+// RFC 2449 section 6.5 and 8.1.1: the server may announce the seconds from one sign-in
+// to the next, for all or once it is known who asks, and may refuse what comes too soon.
+func TestTheTimeBetweenSignInsIsToldAsTheServerHasIt(t *testing.T) {
+	refusal := pop3d.Script{"PASS": pop3d.Say("-ERR [LOGIN-DELAY] wait\r\n")}
+	for _, c := range []struct {
+		fact    string
+		capa    []string
+		script  pop3d.Script
+		want    time.Duration
+		tooSoon bool
+	}{
+		{"none is announced", []string{"UIDL", "PIPELINING"}, nil, 0, false},
+		{"fifteen minutes", []string{"UIDL", "PIPELINING", "LOGIN-DELAY 900"}, nil, 15 * time.Minute, false},
+		{"fifteen minutes that depend on the user", []string{"UIDL", "PIPELINING", "login-delay 900 USER"}, nil, 15 * time.Minute, false},
+		{"no number", []string{"UIDL", "PIPELINING", "LOGIN-DELAY soon"}, nil, 0, false},
+		{"a negative number", []string{"UIDL", "PIPELINING", "LOGIN-DELAY -5"}, nil, 0, false},
+		{"more than a number holds", []string{"UIDL", "PIPELINING", "LOGIN-DELAY 99999999999999999999"}, nil, 0, false},
+		{"ten thousand years", []string{"UIDL", "PIPELINING", "LOGIN-DELAY 315360000000"}, nil, maxDelay, false},
+		{"nothing after it", []string{"UIDL", "PIPELINING", "LOGIN-DELAY"}, nil, 0, false},
+		{"refused and not announced", []string{"UIDL"}, refusal, 0, true},
+		{"refused and announced", []string{"UIDL", "LOGIN-DELAY 60"}, refusal, time.Minute, true},
+		{"refused by the greeting", []string{"UIDL"}, pop3d.Script{"": pop3d.Cut("-ERR [LOGIN-DELAY] wait\r\n")}, 0, true},
+	} {
+		t.Run(c.fact, func(t *testing.T) {
+			s := pop3d.StartWith(t, pop3d.Options{Capa: c.capa, Script: c.script}, two...)
+			x, err := client(t, s, dial.Plain, nil).Open(t.Context())
+			soon, tooSoon := errors.AsType[*fetcher.TooSoonError](err)
+			switch {
+			case tooSoon != c.tooSoon:
+				t.Fatalf("error %v", err)
+			case tooSoon && (soon.Pause != c.want || fetcher.RadiusOf(err) != fetcher.SessionRadius || fetcher.CauseOf(err) != fetcher.Temporary || !strings.Contains(err.Error(), "-ERR [LOGIN-DELAY] wait")):
+				t.Errorf("pause %v of %v, want %v", soon.Pause, err, c.want)
+			case !tooSoon:
+				if got := x.(fetcher.Pacer).Pause(); got != c.want {
+					t.Errorf("pause %v, want %v", got, c.want)
+				}
+				x.Close()
+			}
+		})
+	}
 }
