@@ -5,13 +5,13 @@ import (
 	"io"
 
 	"github.com/emersion/go-message"
+
+	"github.com/postferry/postferry/sinks/smtp/submit"
 )
 
-// Offers are what the server that the mail goes to can do with it.
-type Offers struct {
-	EightBit bool // 8BITMIME (RFC 6152)
-	UTF8     bool // SMTPUTF8 (RFC 6531), which includes the former
-}
+// Offers are what the server that the mail goes to can do with it. SMTPUTF8 (RFC
+// 6531) includes 8BITMIME.
+type Offers = submit.Offers
 
 // ErrEightBit says that a mail has octets that the server does not take, and that
 // must not be changed. ErrUTF8 says that of an address.
@@ -30,7 +30,6 @@ type Mail struct {
 
 	head header
 	body content // nil: a redirected mail, whose octets follow head as they are
-	tail io.Reader
 	open func() io.Reader
 }
 

@@ -45,8 +45,8 @@ type Options struct {
 
 // Limits bound what a sink sends.
 type Limits struct {
-	PerSender config.Rate `config:"per_sender" doc:"Answers to one sender; what is more is not answered. Without it, 5/1h for reply and reply-all."`
-	InAll     config.Rate `config:"in_all" doc:"Mails of the sink in all. One more holds the sink, which status shows: no mail is lost, and it goes on after the time. Without it, 100/1h for answers and none for the others."`
+	PerSender config.Rate `config:"per_sender" doc:"Answers to one sender; what is more is not answered. Without it, 5/h for reply and reply-all."`
+	InAll     config.Rate `config:"in_all" doc:"Mails of the sink in all. One more holds the sink, which status shows: no mail is lost, and it goes on after the time. Without it, 100/h for answers and none for the others."`
 }
 
 // Defaults of Options.
