@@ -66,6 +66,7 @@ soak: deps faults
 	POSTFERRY_KILLS=$(KILLS) go test ./cmd/postferry -run 'AnyMoment|EveryPhase' -timeout 0 -v
 	POSTFERRY_SOAK=1 go test ./parser -run StaysWithinItsMemory -timeout 0 -v
 	POSTFERRY_SOAK=1 go test ./cmd/postferry -run 'Disk|EveryStep' -timeout 0 -v
+	POSTFERRY_SOAK=1 go test ./sinks ./sinks/webhook -run 'AddsNothing|SignaturesVerify|NothingIsLeft' -timeout 0 -v
 	POSTFERRY_SOAK=1 go test ./fetcher/pop3 -run Matrix -timeout 0
 	POSTFERRY_CUTS=$(CUTS) go test ./spool/sqlite ./cmd/postferry -run PowerCut -timeout 0 -v
 	POSTFERRY_RESTARTS=$(RESTARTS) go test ./sinks/... -run NothingIsLost -timeout 0 -v

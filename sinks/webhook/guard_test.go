@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strconv"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"golang.org/x/net/dns/dnsmessage"
@@ -87,17 +88,34 @@ func TestNoSpellingOfAForbiddenAddressIsConnectedTo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var first atomic.Int64 // of the answers; each name leads elsewhere at every question after it
 	d := dialer(g)
-	d.Resolver = names(t, func(n int) string { return answers[n%len(answers)] })
+	d.Resolver = names(t, func(n int) string { return answers[(int(first.Load())+n)%len(answers)] })
+	var looked, connects atomic.Int64
+	guarded := d.ControlContext
+	d.ControlContext = func(ctx context.Context, network, address string, c syscall.RawConn) error {
+		looked.Add(1)
+		err := guarded(ctx, network, address, c)
+		if err == nil {
+			connects.Add(1) // the SYN would follow
+		}
+		return err
+	}
 	if len(spellings()) < 60 {
 		t.Fatalf("only %d spellings", len(spellings()))
 	}
-	for _, host := range spellings() {
-		conn, err := d.DialContext(t.Context(), "tcp", net.JoinHostPort(host, port))
-		if err == nil {
-			t.Errorf("%s was connected to: %s", host, conn.RemoteAddr())
-			conn.Close()
+	for range answers {
+		first.Add(1)
+		for _, host := range spellings() {
+			conn, err := d.DialContext(t.Context(), "tcp", net.JoinHostPort(host, port))
+			if err == nil {
+				t.Errorf("%s was connected to: %s", host, conn.RemoteAddr())
+				conn.Close()
+			}
 		}
+	}
+	if n := connects.Load(); n != 0 || looked.Load() < 300 {
+		t.Errorf("of %d addresses %d would have been connected to", looked.Load(), n)
 	}
 	if n := accepted.Load(); n != 0 {
 		t.Errorf("%d connections arrived", n)

@@ -2,10 +2,13 @@ package webhook
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -13,9 +16,13 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 
 	"github.com/postferry/postferry/config"
 	"github.com/postferry/postferry/internal/localca"
@@ -34,13 +41,16 @@ func request(c net.Conn) bool {
 	return err == nil
 }
 
-func TestReceiversThatMisbehave(t *testing.T) {
-	for _, c := range []struct {
-		name  string
-		serve func(net.Conn)
-		want  verdict
-		says  string
-	}{
+// misbehaviour is what a receiver does to a request instead of answering it well.
+type misbehaviour struct {
+	name  string
+	serve func(net.Conn)
+	want  verdict
+	says  string
+}
+
+func misbehaviours() []misbehaviour {
+	return []misbehaviour{
 		{"closes at once", func(net.Conn) {}, temporary, ""},
 		{"closes after the request", func(c net.Conn) { request(c) }, temporary, "closed the connection without an answer"},
 		{"half closes after the request", func(c net.Conn) {
@@ -77,6 +87,32 @@ func TestReceiversThatMisbehave(t *testing.T) {
 			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nx")
 			io.Copy(io.Discard, c)
 		}, delivered, ""},
+		{"sends its body an octet at a time without end", func(c net.Conn) {
+			request(c)
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+			for {
+				if _, err := io.WriteString(c, "x"); err != nil {
+					return
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+		}, delivered, ""},
+		{"sends a header field of a megabyte", func(c net.Conn) {
+			request(c)
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nRetry-After: "+strings.Repeat("1", 1<<20)+"\r\n\r\n")
+		}, temporary, "server response headers exceeded"},
+		{"speaks of octets it does not send", func(c net.Conn) {
+			request(c)
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999\r\n\r\n{}")
+		}, delivered, ""},
+		{"answers with a chunk that is none", func(c net.Conn) {
+			request(c)
+			io.WriteString(c, "HTTP/1.1 503 Busy\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
+		}, temporary, "answered 503"},
+		{"answers twice", func(c net.Conn) {
+			request(c)
+			io.WriteString(c, "HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n")
+		}, delivered, ""},
 		{"answers before it has read the request", func(c net.Conn) {
 			io.WriteString(c, "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 			io.Copy(io.Discard, c)
@@ -102,7 +138,11 @@ func TestReceiversThatMisbehave(t *testing.T) {
 			request(c)
 			io.WriteString(c, "HTTP/1.1 999 What\r\nContent-Length: 0\r\n\r\n")
 		}, temporary, "999"},
-	} {
+	}
+}
+
+func TestReceiversThatMisbehave(t *testing.T) {
+	for _, c := range misbehaviours() {
 		t.Run(c.name, func(t *testing.T) {
 			s := makeSink(t, Options{URL: "http://" + listener(t, c.serve) + "/hook?k=secret-in-query", Timeout: time.Second}, sinks.Env{})
 			_, err := deliver(t, s)
@@ -111,6 +151,48 @@ func TestReceiversThatMisbehave(t *testing.T) {
 			}
 			if err != nil && (!strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "secret-in-query")) {
 				t.Errorf("the error is %v", err)
+			}
+		})
+	}
+}
+
+// However often a receiver misbehaves, nothing of it is left: no goroutine, no
+// connection. It is thirty times each, or with POSTFERRY_SOAK ten thousand. What
+// takes longer than the timeout here is temporary, in a hurry.
+func TestNothingIsLeftOfReceiversThatMisbehave(t *testing.T) {
+	times := 30
+	if os.Getenv("POSTFERRY_SOAK") != "" {
+		times = 10_000
+	}
+	words := log.Writer() // net/http tells of answers that nobody asked for
+	log.SetOutput(io.Discard)
+	t.Cleanup(func() { log.SetOutput(words) })
+	for _, c := range misbehaviours() {
+		t.Run(c.name, func(t *testing.T) {
+			const atOnce = 30
+			address := listener(t, c.serve)
+			before := runtime.NumGoroutine()
+			s := makeSink(t, Options{URL: "http://" + address + "/", Timeout: 200 * time.Millisecond}, sinks.Env{Concurrency: atOnce})
+			d := sinktest.Delivery(t, 1, sinktest.Mail)
+			var left atomic.Int64
+			left.Store(int64(times))
+			var workers sync.WaitGroup
+			for range atOnce {
+				workers.Go(func() {
+					for left.Add(-1) >= 0 {
+						_, err := s.Deliver(t.Context(), d)
+						if got := verdictOf(err); got != c.want && got != temporary {
+							t.Errorf("it is %s: %v", got, err)
+						}
+					}
+				})
+			}
+			workers.Wait()
+			s.Close()
+			for deadline := time.Now().Add(time.Minute); runtime.NumGoroutine() > before; time.Sleep(10 * time.Millisecond) {
+				if time.Now().After(deadline) {
+					t.Fatalf("%d goroutines more than before", runtime.NumGoroutine()-before)
+				}
 			}
 		})
 	}
@@ -148,7 +230,7 @@ func TestALargeMailIsNotHeldInMemory(t *testing.T) {
 	r := mailtest.NewReceiver(t, mailtest.HashBodies)
 	s := makeSink(t, Options{URL: r.URL}, sinks.Env{})
 	s.render.Options.Attachments = "inline"
-	d := sinktest.Delivery(t, 1, strings.Replace(sinktest.Mail, "JVBERi0=", strings.Repeat(strings.Repeat("QUJD", 19)+"\r\n", 440_000), 1))
+	d := sinktest.Delivery(t, 1, large())
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	if _, err := s.Deliver(t.Context(), d); err != nil {
@@ -336,5 +418,80 @@ func TestStreamsOfHTTP2ThatBreakOffAreTemporary(t *testing.T) {
 	}
 	if _, err := s.Deliver(t.Context(), sinktest.Delivery(t, 2, sinktest.Mail)); err != nil || protocol.Load() != 2 {
 		t.Errorf("over HTTP/%d: %v", protocol.Load(), err)
+	}
+}
+
+// A connection that its receiver is leaving (GOAWAY, RFC 9113, section 6.8) costs
+// no delivery: the request goes over a new one where it was not looked at, and is
+// temporary where nobody can know.
+func TestAReceiverThatGoesAwayOnHTTP2IsAskedAgain(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		leave func(fr *http2.Framer, stream uint32) error
+		want  verdict
+		seen  int64 // connections
+	}{
+		{"before it looked at the request", func(fr *http2.Framer, _ uint32) error { return fr.WriteGoAway(0, http2.ErrCodeNo, nil) }, delivered, 2},
+		{"with an error in the middle of the body", func(fr *http2.Framer, stream uint32) error {
+			return errors.Join(fr.WriteGoAway(stream, http2.ErrCodeInternal, []byte("out of memory")), io.EOF) // and closes
+		}, temporary, 1},
+		{"by breaking the stream off", func(fr *http2.Framer, stream uint32) error {
+			return fr.WriteRSTStream(stream, http2.ErrCodeInternal)
+		}, temporary, 1},
+		{"by refusing the stream", func(fr *http2.Framer, stream uint32) error {
+			return fr.WriteRSTStream(stream, http2.ErrCodeRefusedStream)
+		}, delivered, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ca := newCA(t)
+			server := ca.Server()
+			server.NextProtos = []string{"h2"}
+			var connections, requests atomic.Int64
+			address := listener(t, func(conn net.Conn) {
+				connections.Add(1)
+				tc := tls.Server(conn, server)
+				defer tc.Close()
+				serveHTTP2(tc, func(fr *http2.Framer, stream uint32) error {
+					if requests.Add(1) == 1 {
+						return c.leave(fr, stream)
+					}
+					var block bytes.Buffer
+					hpack.NewEncoder(&block).WriteField(hpack.HeaderField{Name: ":status", Value: "204"})
+					return fr.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: block.Bytes(), EndHeaders: true, EndStream: true})
+				})
+			})
+			s := makeSink(t, Options{URL: "https://" + address, TLS: config.TLS{CAFile: caFile(t, ca)}, Timeout: 30 * time.Second}, sinks.Env{})
+			_, err := s.Deliver(t.Context(), sinktest.Delivery(t, 1, sinktest.Mail))
+			if verdictOf(err) != c.want || connections.Load() != c.seen {
+				t.Errorf("%s over %d connections: %v", verdictOf(err), connections.Load(), err)
+			}
+		})
+	}
+}
+
+// serveHTTP2 calls answer for the header of each request; bodies are read past.
+func serveHTTP2(c net.Conn, answer func(fr *http2.Framer, stream uint32) error) {
+	if _, err := io.ReadFull(c, make([]byte, len(http2.ClientPreface))); err != nil {
+		return
+	}
+	fr := http2.NewFramer(c, c)
+	if fr.WriteSettings() != nil {
+		return
+	}
+	for {
+		f, err := fr.ReadFrame()
+		if err != nil {
+			return
+		}
+		switch f := f.(type) {
+		case *http2.SettingsFrame:
+			if !f.IsAck() && fr.WriteSettingsAck() != nil {
+				return
+			}
+		case *http2.HeadersFrame:
+			if answer(fr, f.StreamID) != nil {
+				return
+			}
+		}
 	}
 }

@@ -4,7 +4,11 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -57,42 +61,126 @@ func TestSignatureOfTheSpecification(t *testing.T) {
 	}
 }
 
+// bodies is how many random mails are signed: ten thousand with POSTFERRY_SOAK.
+func bodies() int {
+	if os.Getenv("POSTFERRY_SOAK") != "" {
+		return 10_000
+	}
+	return 300
+}
+
+// randomMail is a mail of random octets, or of random text in many scripts.
+func randomMail(rng *rand.Rand) string {
+	var b strings.Builder
+	b.WriteString("Subject: random\r\n\r\n")
+	octets := rng.IntN(2) == 0
+	for range rng.IntN(1500) {
+		if octets {
+			b.WriteByte(byte(rng.Uint32()))
+		} else {
+			b.WriteRune(rune(rng.IntN(0x1ffff)))
+		}
+	}
+	return b.String()
+}
+
+// large is a mail whose event has more than 25 MB, with its attachment inline.
+func large() string {
+	return strings.Replace(sinktest.Mail, "JVBERi0=", strings.Repeat(strings.Repeat("QUJD", 19)+"\r\n", 440_000), 1)
+}
+
 func TestSignaturesVerifyWithThePublicLibrary(t *testing.T) {
 	r := mailtest.NewReceiver(t)
-	s := makeSink(t, Options{URL: r.URL, Secret: secret.New(keyOne)}, sinks.Env{})
+	s := makeSink(t, Options{URL: r.URL, Secret: secret.New(keyOne), Secrets: []secret.Secret{secret.New(keyTwo)}}, sinks.Env{})
 	rng := rand.New(rand.NewPCG(1, 1))
 	mails := append(sinktest.Hostile(), sinktest.Mail)
-	for range 200 {
-		raw := make([]byte, rng.IntN(2000))
-		for i := range raw {
-			raw[i] = byte(rng.Uint32())
+	one, two, other := verifier(t, keyOne), verifier(t, keyTwo), verifier(t, keyThree)
+	for i := range bodies() {
+		raw := randomMail(rng)
+		if i < len(mails) {
+			raw = mails[i]
 		}
-		mails = append(mails, "Subject: random\r\n\r\n"+string(raw))
-	}
-	for i, raw := range mails {
 		if _, err := s.Deliver(t.Context(), sinktest.Delivery(t, i, raw)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	wh, other := verifier(t, keyOne), verifier(t, keyTwo)
 	for i, q := range r.Requests() {
-		if err := wh.Verify(q.Body, q.Header); err != nil {
-			t.Errorf("mail %d: %v", i, err)
+		for key, wh := range map[string]*standardwebhooks.Webhook{"first": one, "second": two} {
+			if err := wh.Verify(q.Body, q.Header); err != nil {
+				t.Errorf("mail %d with the %s key: %v", i, key, err)
+			}
 		}
 		if other.Verify(q.Body, q.Header) == nil {
 			t.Errorf("mail %d verifies with another key", i)
 		}
 		tampered := bytes.Clone(q.Body)
-		tampered[rng.IntN(len(tampered))] ^= 1
-		if wh.Verify(tampered, q.Header) == nil {
+		tampered[rng.IntN(len(tampered))] ^= 1 << rng.IntN(8)
+		if one.Verify(tampered, q.Header) == nil {
 			t.Errorf("mail %d verifies with another body", i)
 		}
 		for _, name := range []string{"webhook-id", "webhook-timestamp"} {
 			h := q.Header.Clone()
 			h.Set(name, h.Get(name)+"1")
-			if wh.VerifyIgnoringTimestamp(q.Body, h) == nil {
+			if one.VerifyIgnoringTimestamp(q.Body, h) == nil {
 				t.Errorf("mail %d verifies with another %s", i, name)
 			}
+		}
+	}
+}
+
+// The receivers of examples/receivers in Python and Node, which verify with what
+// comes with the languages, take every request of a sink whose secret rotates to
+// theirs, and none that is signed with another.
+func TestSignaturesVerifyInOtherLanguages(t *testing.T) {
+	root := filepath.Join(mailtest.ModuleRoot(t), "examples", "receivers")
+	for language, command := range map[string][2]string{
+		"Python": {"python3", filepath.Join(root, "python", "receiver.py")}, "Node": {"node", filepath.Join(root, "node", "receiver.js")},
+	} {
+		t.Run(language, func(t *testing.T) {
+			path, err := exec.LookPath(command[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			address := unused(t)
+			_, port, _ := net.SplitHostPort(address)
+			mailtest.StartProc(t, mailtest.Command{Path: path, Args: []string{command[1]}, Dir: t.TempDir(), Env: []string{"PORT=" + port, "HOOK_SECRET=" + keyOne}})
+			awaitListener(t, address)
+			url := "http://" + address + "/"
+			s := makeSink(t, Options{URL: url, Secret: secret.New(keyTwo), Secrets: []secret.Secret{secret.New(keyOne)}}, sinks.Env{})
+			s.render.Options.Attachments = payload.Inline
+			rng := rand.New(rand.NewPCG(2, 2))
+			mails := append(sinktest.Hostile(), sinktest.Mail)
+			if bodies() > 1000 {
+				mails = append(mails, large())
+			}
+			for i := range bodies() {
+				raw := randomMail(rng)
+				if i < len(mails) {
+					raw = mails[i]
+				}
+				if _, err := s.Deliver(t.Context(), sinktest.Delivery(t, i, raw)); err != nil {
+					t.Fatalf("mail %d: %v", i, err)
+				}
+			}
+			others := makeSink(t, Options{URL: url, Secret: secret.New(keyTwo)}, sinks.Env{})
+			if _, err := deliver(t, others); verdictOf(err) != sinkFault {
+				t.Errorf("signed with another key: %v", err)
+			}
+		})
+	}
+}
+
+// awaitListener waits until somebody listens at the address.
+func awaitListener(t testing.TB, address string) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		c, err := net.Dial("tcp", address)
+		if err == nil {
+			c.Close()
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
 		}
 	}
 }
@@ -128,8 +216,7 @@ func TestEveryAttemptHasTheSameIDAndBodyAndItsOwnTimestamp(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	large := strings.Replace(sinktest.Mail, "JVBERi0=", strings.Repeat(strings.Repeat("QUJD", 19)+"\r\n", 440_000), 1)
-	for n, raw := range []string{sinktest.Mail, large} {
+	for n, raw := range []string{sinktest.Mail, large()} {
 		for attempt := range 3 {
 			d := sinktest.Delivery(t, n, raw)
 			d.Attempt = attempt + 1

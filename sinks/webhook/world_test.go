@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,8 +22,9 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
-	keyOne = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
-	keyTwo = "whsec_ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA="
+	keyOne   = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+	keyTwo   = "whsec_ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA="
+	keyThree = "whsec_QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVowMTIzNDU="
 )
 
 // make makes a sink that is closed when the test ends.
@@ -53,24 +55,19 @@ func listener(t testing.TB, serve func(net.Conn)) (address string) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		served := make(chan struct{}, 100)
-		n := 0
+		var served sync.WaitGroup
+		defer served.Wait()
 		for {
 			c, err := ln.Accept()
 			if err != nil {
-				break
+				return
 			}
-			n++
-			go func() {
+			served.Go(func() {
 				stop := context.AfterFunc(ctx, func() { c.Close() })
 				serve(c)
 				stop()
 				c.Close()
-				served <- struct{}{}
-			}()
-		}
-		for range n {
-			<-served
+			})
 		}
 	}()
 	t.Cleanup(func() { cancel(); ln.Close(); <-done })
@@ -127,7 +124,7 @@ func TestWebhookIsASink(t *testing.T) {
 			Stored: func(_ testing.TB, id string) [][]byte {
 				var all [][]byte
 				for _, q := range r.Requests() {
-					if q.ID == id && q.Status == 200 {
+					if q.ID == id && q.Status == 200 && q.Err == nil {
 						all = append(all, q.Body)
 					}
 				}

@@ -33,7 +33,7 @@ type receiver struct {
 func start(t *testing.T, name string, args ...string) *receiver {
 	t.Helper()
 	cmd := exec.Command(name, args...)
-	cmd.Env = append(os.Environ(), "NODE_PATH=/usr/share/nodejs")
+	cmd.Env = append(os.Environ(), "NODE_PATH=/usr/share/nodejs:"+os.Getenv("NODE_PATH"))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
