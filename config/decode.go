@@ -4,6 +4,7 @@ import (
 	"encoding"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 )
@@ -47,6 +48,8 @@ func (d *decoder) value(n *node, path string, v reflect.Value, f field) {
 		d.scalar(n, path, v, f)
 	case isText && (n.kind == scalar || v.Kind() != reflect.Struct || len(fieldsOf(v.Type())) == 0):
 		d.text(n, path, text, f)
+	case v.Kind() == reflect.Struct && f.words && n.kind == sequence:
+		d.words(n, path, v)
 	case v.Kind() == reflect.Struct:
 		if d.want(n, path, mapping) {
 			d.structure(n, path, v, f.raw)
@@ -168,6 +171,22 @@ func (d *decoder) slice(n *node, path string, v reflect.Value, f field) {
 		d.value(item, at, list.Index(i), f)
 	}
 	v.Set(list)
+}
+
+// words decodes a list of names into a block: the fields of these names are true.
+func (d *decoder) words(n *node, path string, v reflect.Value) {
+	var names []string
+	before := len(d.errs)
+	d.slice(n, path, reflect.ValueOf(&names).Elem(), field{enum: switches(v.Type())})
+	if len(d.errs) > before {
+		return
+	}
+	for _, f := range fieldsOf(v.Type()) {
+		if slices.Contains(names, f.name) {
+			v.FieldByIndex(f.index).SetBool(true)
+		}
+	}
+	d.validate(n, path, v, before)
 }
 
 func (d *decoder) mapOf(n *node, path string, v reflect.Value, f field) {

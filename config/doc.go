@@ -29,6 +29,7 @@
 //	config:"name,required"  the key must be there
 //	config:"name,raw"       ${VAR} is not expanded in it (expressions, templates, commands)
 //	config:"name,path"      a file name, relative to the file it stands in
+//	config:"name,words"     a block; a list of the names of its fields that are true or false will do
 //	enum:"a,b"              the values allowed
 //	doc:"…"                 what the reference and the JSON Schema say of it
 //

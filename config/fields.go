@@ -15,6 +15,7 @@ type field struct {
 	required bool
 	raw      bool
 	path     bool
+	words    bool // a list of the names of its fields that are true or false will do
 	enum     []string
 	doc      string
 }
@@ -59,6 +60,8 @@ func fieldsOf(t reflect.Type) []field {
 				f.raw = true
 			case "path":
 				f.path = true
+			case "words":
+				f.words = true
 			}
 		}
 		if enum := sf.Tag.Get("enum"); enum != "" {
@@ -67,6 +70,16 @@ func fieldsOf(t reflect.Type) []field {
 		all = append(all, f)
 	}
 	return all
+}
+
+// switches are the names of a struct's fields that are true or false.
+func switches(t reflect.Type) (names []string) {
+	for _, f := range fieldsOf(t) {
+		if f.typ.Kind() == reflect.Bool {
+			names = append(names, f.name)
+		}
+	}
+	return names
 }
 
 // setDefaults calls the SetDefaults methods of v and the structs it holds,

@@ -129,6 +129,8 @@ func typeWord(t reflect.Type, f field) string {
 		return form.name
 	case t == secretType:
 		return "secret"
+	case t.Kind() == reflect.Struct && f.words:
+		return "list of: `" + strings.Join(switches(t), "`, `") + "`; or a block"
 	case t.Kind() == reflect.Struct:
 		return "block"
 	case t.Kind() == reflect.Slice:

@@ -104,6 +104,9 @@ func typeSchema(t reflect.Type, f field) object {
 	switch {
 	case t == secretType:
 		return object{"type": []any{"string", "number", "boolean"}}
+	case t.Kind() == reflect.Struct && f.words:
+		list := object{"type": "array", "items": orReference(object{"enum": words(switches(t))}, false)}
+		return object{"anyOf": []any{list, fieldsSchema(fieldsOf(t), defaultsOf(t))}}
 	case t.Kind() == reflect.Struct:
 		return fieldsSchema(fieldsOf(t), defaultsOf(t))
 	case t.Kind() == reflect.Slice:

@@ -55,6 +55,15 @@ type Receipt struct {
 	Detail  string         // "202", "250 2.0.0 queued as 4F2A"
 	Answer  string         // the first part of the answer, as text
 	Actions []spool.Action // what the answer asked for
+	Errands []spool.Errand // what it asked other sinks for, each Verb at most once
+}
+
+// Errander is a sink that can be asked for more than it is configured for: by an
+// answer (Receipt.Errands) or a command.
+type Errander interface {
+	// Errand does with the mail what e says, in place of what the sink is configured
+	// for. Otherwise it is as Deliver. A Verb that it does not know is Permanent.
+	Errand(ctx context.Context, d *Delivery, e *spool.Errand) (Receipt, error)
 }
 
 // Previewer can show what it would send.

@@ -136,7 +136,7 @@ func (l *lane) deliver(work context.Context, c *spool.Claim, holds int, free fun
 		return nil
 	}
 	a := spool.Attempt{At: start, Duration: l.Clock.Now().Sub(start), Detail: clip(receipt.Detail), Answer: clip(receipt.Answer)}
-	o := spool.Outcome{Delivery: c.Delivery, State: spool.Delivered, Attempt: a, Actions: receipt.Actions}
+	o := spool.Outcome{Delivery: c.Delivery, State: spool.Delivered, Attempt: a, Actions: receipt.Actions, Errands: receipt.Errands}
 	if err != nil {
 		o = l.judge(c, a, err)
 	}
@@ -192,7 +192,13 @@ func (l *lane) attempt(work context.Context, c *spool.Claim) (r Receipt, reached
 	if why := f.Failed[l.name]; why != "" && c.Attempts == 0 {
 		return Receipt{}, false, Permanent(errors.New(why)) // an operator's retry delivers it
 	}
-	d, err := l.delivery(c.Item, c.Delivery, c.Part, c.Attempts+1, f)
+	part, give := c.Part, l.Sink.Deliver
+	if c.Errand != nil {
+		if part, give, err = l.errand(c.Errand); err != nil {
+			return Receipt{}, false, err
+		}
+	}
+	d, err := l.delivery(c.Item, c.Delivery, part, c.Attempts+1, f)
 	if err != nil {
 		return Receipt{}, false, err
 	}
@@ -207,9 +213,18 @@ func (l *lane) attempt(work context.Context, c *spool.Claim) (r Receipt, reached
 			return Receipt{}, true, err
 		}
 	}
-	r, err = l.Sink.Deliver(limited, d)
+	r, err = give(limited, d)
 	failpoint.Hit("deliver.after")
 	return r, true, err
+}
+
+// errand is how the sink is given a mail with an errand: the whole of it.
+func (l *lane) errand(e *spool.Errand) (part string, give func(context.Context, *Delivery) (Receipt, error), err error) {
+	able, ok := l.Sink.(Errander)
+	if !ok {
+		return "", nil, Permanent(fmt.Errorf("the sink can do no %s: give it back its type: smtp, then retry", e.Verb))
+	}
+	return "", func(ctx context.Context, d *Delivery) (Receipt, error) { return able.Errand(ctx, d, e) }, nil
 }
 
 // record makes the outcome durable; false, nil says that there is no such

@@ -93,8 +93,11 @@ func OriginOf(i *spool.Item) Origin {
 	if o.Flags == nil {
 		o.Flags = []string{}
 	}
-	if i.Protocol == "pop3" {
+	switch i.Protocol {
+	case "pop3":
 		o.UIDL = &i.UID
+		return o
+	case spool.LocalProtocol: // it was in no folder
 		return o
 	}
 	o.Folder = &i.Box

@@ -122,6 +122,9 @@ func (d *Dispatcher) delivery(i *spool.Item, id, part string, attempt int, f fac
 
 // factsOf reads the facts of an item's routing.
 func factsOf(i *spool.Item) (f facts, err error) {
+	if i.Protocol == spool.LocalProtocol { // it was never routed
+		return facts{Timestamp: i.TakenAt.UTC().Truncate(time.Second)}, nil
+	}
 	if err := json.Unmarshal(i.Facts, &f); err != nil {
 		return f, Permanent(fmt.Errorf("reading the facts of the routing: %w", err))
 	}

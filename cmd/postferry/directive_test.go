@@ -3,12 +3,36 @@ package main_test
 import (
 	"crypto/sha256"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/postferry/postferry/internal/mailtest"
 )
+
+// What answers may ask for is sent by a sink that is there and can.
+func TestDirectivesNameASinkOfTypeSMTP(t *testing.T) {
+	for _, c := range []struct{ fact, directives, says string }{
+		{"no sink of the name", "directives: {reply: desk}", `sinks.app.directives.reply`},
+		{"a sink of another type", "directives: {forward: app}", `sinks.app.directives.forward`},
+		{"a word that is none", "directives: [move, reply]", `"reply" is none of move`},
+		{"a key that is none", "directives: {move: true, delete: true}", `sinks.app.directives.delete`},
+		{"a sink that is true", "directives: {reply: true}", `sinks.app.directives.reply`},
+	} {
+		dir := t.TempDir()
+		text := "version: 1\nmailboxes:\n  in: {server: imaps://imap.example.com, username: a, password: p, backfill: all, deliver: [app]}\n" +
+			"sinks:\n  app:\n    type: webhook\n    url: https://app.example.com/\n    " + c.directives + "\n"
+		if err := os.WriteFile(filepath.Join(dir, "postferry.yaml"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		code, _, stderr := program(t, dir, "", nil, "config", "show")
+		if code != 78 || !strings.Contains(stderr, c.says) || !strings.Contains(stderr, "postferry.yaml:8:") {
+			t.Errorf("%s: exit %d, %s", c.fact, code, stderr)
+		}
+	}
+}
 
 // The receiver's answer says what is to happen to each mail on its server; what
 // it may not say, or says of no folder and no flag, leaves `after` in force.

@@ -127,7 +127,11 @@ func printPage(w io.Writer, p spool.Page) {
 	for _, m := range p.Mails {
 		var deliveries []string
 		for _, d := range m.Deliveries {
-			deliveries = append(deliveries, fmt.Sprintf("%s %s", d.Sink, d.State))
+			what := d.Sink
+			if d.Errand != nil {
+				what += " " + d.Errand.Verb
+			}
+			deliveries = append(deliveries, fmt.Sprintf("%s %s", what, d.State))
 		}
 		if m.Reason != "" {
 			deliveries = append(deliveries, m.Reason)
@@ -230,7 +234,11 @@ func printMail(w io.Writer, m *spool.Mail) {
 	if m.Reason != "" {
 		row("reason", m.Reason)
 	}
-	row("mailbox", fmt.Sprintf("%s (%s), %s, UID %s", m.Mailbox, m.Account, m.Box, m.UID))
+	if m.Protocol == spool.LocalProtocol {
+		row("sent as", "<"+m.UID+">")
+	} else {
+		row("mailbox", fmt.Sprintf("%s (%s), %s, UID %s", m.Mailbox, m.Account, m.Box, m.UID))
+	}
 	row("taken", m.TakenAt.Local().Format(time.DateTime))
 	if m.ReceivedAt != nil {
 		row("received", m.ReceivedAt.Local().Format(time.DateTime))
@@ -251,7 +259,12 @@ func printMail(w io.Writer, m *spool.Mail) {
 
 func printDelivery(w io.Writer, d spool.DeliveryInfo) {
 	fmt.Fprintf(w, "\n%s to %s", d.ID, d.Sink)
-	if d.Part != "" {
+	switch e := d.Errand; {
+	case e != nil && e.Parent != "":
+		fmt.Fprintf(w, ", %s that %s asked for", e.Verb, e.Parent)
+	case e != nil:
+		fmt.Fprintf(w, ", %s", e.Verb)
+	case d.Part != "":
 		fmt.Fprintf(w, ", part %s", dial.Printable(d.Part))
 	}
 	fmt.Fprintf(w, ": %s", d.State)
@@ -265,6 +278,9 @@ func printDelivery(w io.Writer, d spool.DeliveryInfo) {
 		fmt.Fprintf(w, ", the sink is held: %s", dial.Printable(d.Held))
 	}
 	fmt.Fprintln(w)
+	if d.Errand != nil && len(d.Errand.Content) > 0 {
+		fmt.Fprintf(w, "  says %s\n", shortened(string(d.Errand.Content)))
+	}
 	for _, a := range d.Attempts {
 		fmt.Fprintf(w, "  attempt %d  %s  %s  %s", a.Number, a.At.Local().Format(time.DateTime), a.Duration.Round(time.Millisecond), a.State)
 		for _, said := range []string{a.Detail, a.Error, a.Answer} {
@@ -274,4 +290,13 @@ func printDelivery(w io.Writer, d spool.DeliveryInfo) {
 		}
 		fmt.Fprintln(w)
 	}
+}
+
+// shortened is the beginning of a text, fit for a line.
+func shortened(s string) string {
+	const most = 500
+	if len(s) > most {
+		s = s[:most] + "…"
+	}
+	return dial.Printable(s)
 }

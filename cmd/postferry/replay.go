@@ -23,7 +23,8 @@ func (c *cli) replayCommand() *cobra.Command {
 	var to string
 	cmd := c.changeCommand("replay ID...", "Deliver mails again, with the ids they had",
 		`Replay makes delivered deliveries due again: all of a mail (its number), or one
-(msg_…). A mail that is unrouted or quarantined is routed again. Receivers see
+(msg_…). A reply or forwarded mail that a webhook's answer asked for is sent again
+only by its own id. A mail that is unrouted or quarantined is routed again. Receivers see
 the webhook-id they saw before. What was done to the mail on its server is not
 done twice.
 
@@ -66,7 +67,11 @@ func (c *cli) replayTo(cmd *cobra.Command, to string, all []spool.Target) error 
 				continue
 			}
 			for _, d := range m.Deliveries {
-				if t.Delivery != "" && t.Delivery != d.ID {
+				if t.Delivery != "" && t.Delivery != d.ID || t.Delivery == "" && d.Errand != nil {
+					continue
+				}
+				if d.Errand != nil {
+					errs = append(errs, &exitError{code: exitData, err: fmt.Errorf("sending %s: it is a mail for an SMTP server (%s), not a body for a URL: replay it without --to", d.ID, d.Errand.Verb)})
 					continue
 				}
 				if err := s.sendTo(ctx, to, m, d, octets, log); err != nil {

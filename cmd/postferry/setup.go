@@ -20,6 +20,7 @@ import (
 	"github.com/postferry/postferry/internal/oauth"
 	"github.com/postferry/postferry/sinks"
 	"github.com/postferry/postferry/sinks/payload"
+	"github.com/postferry/postferry/sinks/webhook"
 	"github.com/postferry/postferry/spool"
 )
 
@@ -69,6 +70,9 @@ func (c *cli) load(flags *pflag.FlagSet, skipSecrets bool) (*setup, error) {
 	}
 	for _, k := range cfg.Sinks {
 		errs = append(errs, s.sink(k))
+	}
+	for _, k := range cfg.Sinks {
+		errs = append(errs, s.asked(k))
 	}
 	errs = append(errs, cfg.Finish())
 	if err := config.Join(errs...); err != nil {
@@ -175,6 +179,31 @@ func (s *setup) sink(k *config.Sink) error {
 		return errors.Join(err, formatErr, k.Section.Error("retry", schedule(k.Retry).Validate()))
 	}
 	return k.Section.OneOf("type", k.Type, names)
+}
+
+// asked looks at the sinks that the answers of a webhook may ask for a mail.
+func (s *setup) asked(k *config.Sink) error {
+	var own struct {
+		Directives webhook.Directives `config:"directives,words"`
+	}
+	if k.Type != "webhook" || k.Section.Decode(&own) != nil {
+		return nil // what is wrong with it is said already
+	}
+	var smtp []string
+	for _, other := range s.Sinks {
+		if other.Type == "smtp" {
+			smtp = append(smtp, other.Name)
+		}
+	}
+	var errs []error
+	for verb, name := range own.Directives.Sinks() {
+		if len(smtp) == 0 {
+			errs = append(errs, k.Section.Errorf("directives."+verb, "no sink is of type smtp, and so none can send what an answer asks for: configure one and name it here"))
+			continue
+		}
+		errs = append(errs, k.Section.OneOf("directives."+verb, name, smtp))
+	}
+	return errors.Join(errs...)
 }
 
 // renderer reads what the sink's format adds.

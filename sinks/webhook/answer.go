@@ -11,6 +11,7 @@ import (
 
 const (
 	maxAnswer   = 64 << 10 // octets of an answer that are read, so that the connection can be used again
+	maxAsked    = 1 << 20  // of one that may have a mail in it
 	keptAnswer  = 4 << 10  // of which these are looked at, unless the sink looks at answers
 	answerShown = 512      // of which these are kept, escaped
 )
@@ -34,14 +35,11 @@ func (s *Sink) readAnswer(resp *http.Response) *answer {
 	if resp.ContentLength == 0 {
 		return a
 	}
-	keep := keptAnswer
-	if s.looks {
-		keep = maxAnswer
-	}
+	keep := s.keeps()
 	var err error
 	a.octets, err = io.ReadAll(io.LimitReader(resp.Body, int64(keep)))
 	cut := len(a.octets) == keep
-	if err == nil && cut {
+	if err == nil && cut && keep < maxAnswer {
 		io.Copy(io.Discard, io.LimitReader(resp.Body, int64(maxAnswer-keep)))
 	}
 	a.whole = err == nil && !cut
@@ -51,6 +49,17 @@ func (s *Sink) readAnswer(resp *http.Response) *answer {
 	}
 	a.shown = dial.Printable(text)
 	return a
+}
+
+// keeps is how many octets of an answer the sink looks at.
+func (s *Sink) keeps() int {
+	switch {
+	case s.directives.asks():
+		return maxAsked
+	case s.looks:
+		return maxAnswer
+	}
+	return keptAnswer
 }
 
 // json is the body as JSON; nil where it is none, or not whole.

@@ -30,7 +30,7 @@ type Options struct {
 	Proxy    string                   `config:"proxy" doc:"URL of an HTTP, HTTPS or SOCKS5 proxy, or env for HTTP_PROXY, HTTPS_PROXY and NO_PROXY. None unless set."`
 	Compress string                   `config:"compress" enum:"none,gzip" doc:"gzip: the body is sent with Content-Encoding: gzip. The signature is of the octets as sent."`
 
-	Directives []string `config:"directives" enum:"move,flag,retry_after" doc:"What the JSON of an answer may ask for: move (to a folder), flag, retry_after. None unless set (docs/webhook.md)."`
+	Directives Directives `config:"directives,words" doc:"What the JSON of an answer may ask for; a list of words, [move, flag, retry_after], or a block: {move: true, reply: desk}. Nothing unless set (docs/webhook.md)."`
 
 	AllowNetworks []string `config:"allow_networks" doc:"Networks that a url with holes may lead to although they are not on the public Internet: 10.1.2.0/24, 127.0.0.1."`
 
@@ -54,9 +54,6 @@ func (o *Options) Validate() error {
 		if _, err := responses.Compile(source); source != "" && err != nil {
 			return config.At(key, err)
 		}
-	}
-	if _, err := newDirectives(o.Directives); err != nil {
-		return config.At("directives", err)
 	}
 	for name, value := range o.Headers {
 		if text := value.Reveal(); strings.Contains(text, "{{") {

@@ -50,7 +50,7 @@ func (s *Sink) judge(d *sinks.Delivery, to *url.URL, a *answer) (sinks.Receipt, 
 
 // accepted is the receipt for a yes, with what the answer asked for.
 func (s *Sink) accepted(d *sinks.Delivery, detail string, a *answer) (sinks.Receipt, error) {
-	if len(s.directives) == 0 {
+	if !s.directives.any() {
 		return sinks.Receipt{Detail: detail, Answer: a.shown}, nil
 	}
 	asked := s.directives.read(a.json(), d.Origin.Folder != nil)
@@ -58,10 +58,13 @@ func (s *Sink) accepted(d *sinks.Delivery, detail string, a *answer) (sinks.Rece
 		err := &sinks.AttemptError{Detail: detail, Answer: a.shown, Err: fmt.Errorf("the answer %s asks for the mail again in %s", detail, asked.again)}
 		return sinks.Receipt{}, sinks.RetryAfter(asked.again, err)
 	}
+	if !a.whole && len(a.octets) > 0 {
+		asked.refuse("the answer broke off, or is longer than %d octets", s.keeps())
+	}
 	for _, why := range asked.refused {
 		detail += "; a directive is refused: " + s.redact.Replace(why)
 	}
-	return sinks.Receipt{Detail: detail, Answer: a.shown, Actions: asked.actions}, nil
+	return sinks.Receipt{Detail: detail, Answer: a.shown, Actions: asked.actions, Errands: asked.errands}, nil
 }
 
 // success tells whether the answer is a yes, and what the sink's conditions said

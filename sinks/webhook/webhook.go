@@ -75,7 +75,7 @@ type Sink struct {
 	gzip    bool
 
 	successWhen, failWhen *condition
-	directives            directives
+	directives            Directives
 	looks                 bool // at the answer's body
 
 	transport *http.Transport
@@ -138,10 +138,8 @@ func New(name string, o Options, r payload.Renderer, e sinks.Env) (*Sink, error)
 	if s.failWhen, err = newCondition("fail_when", o.FailWhen); err != nil {
 		return nil, config.At("fail_when", err)
 	}
-	if s.directives, err = newDirectives(o.Directives); err != nil {
-		return nil, config.At("directives", err)
-	}
-	s.looks = s.successWhen != nil || s.failWhen != nil || len(s.directives) > 0
+	s.directives = o.Directives
+	s.looks = s.successWhen != nil || s.failWhen != nil || s.directives.any()
 	if s.gzip, err = o.compression(); err != nil {
 		return nil, config.At("compress", err)
 	}
