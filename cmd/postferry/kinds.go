@@ -12,7 +12,6 @@ import (
 	"github.com/postferry/postferry/sinks"
 	"github.com/postferry/postferry/sinks/file"
 	"github.com/postferry/postferry/sinks/payload"
-	"github.com/postferry/postferry/sinks/redis"
 	"github.com/postferry/postferry/sinks/s3"
 	"github.com/postferry/postferry/sinks/webhook"
 )
@@ -23,12 +22,15 @@ var mailboxKinds = []mailboxKind{
 	{"pop3", pop3.Config{}, mailboxOf(openPOP3)},
 }
 
-// sinkKinds are the kinds of destination; a new one is one line.
+// sinkKinds are the kinds of destination; a new one is one line. One whose library
+// not everybody wants in the program has it in a file of its own, sink_KIND.go, that
+// the build tag no_KIND leaves out, and sink_no_KIND.go in its place.
 var sinkKinds = []sinkKind{
-	{"webhook", webhook.Options{}, sinkOf(makeWebhook)},
+	{"webhook", webhook.Options{}, sinkOf(webhook.New)},
 	{"file", file.Options{}, sinkOf(file.New)},
-	{"s3", s3.Options{}, sinkOf(makeS3)},
-	{"redis", redis.Options{}, sinkOf(made(redis.New))},
+	{"s3", s3.Options{}, sinkOf(s3.New)},
+	natsKind,
+	redisKind,
 }
 
 // mailboxKind is one protocol: its name in events, which with an s behind it is
@@ -46,7 +48,9 @@ func kinds() config.Kinds {
 		k.Mailboxes[m.name] = m.keys
 	}
 	for _, s := range sinkKinds {
-		k.Sinks[s.name] = s.keys
+		if s.keys != nil {
+			k.Sinks[s.name] = s.keys
+		}
 	}
 	return k
 }
@@ -128,7 +132,7 @@ func openPOP3(c pop3.Config, m *config.Mailbox, tokens sasl.TokenSource, e sourc
 // sink's are read.
 type sinkKind struct {
 	name string
-	keys any
+	keys any // nil: left out of this program
 	read func(*config.Sink) (maker, error)
 }
 
@@ -136,39 +140,18 @@ type sinkKind struct {
 type maker func(payload.Renderer, sinks.Env) (sinks.Sink, error)
 
 // sinkOf reads a kind's own keys into an O.
-func sinkOf[O any](make func(name string, o O, r payload.Renderer, e sinks.Env) (sinks.Sink, error)) func(*config.Sink) (maker, error) {
+func sinkOf[O any, S sinks.Sink](make func(name string, o O, r payload.Renderer, e sinks.Env) (S, error)) func(*config.Sink) (maker, error) {
 	return func(s *config.Sink) (maker, error) {
 		var own O
 		if err := s.Section.Decode(&own); err != nil {
 			return nil, err
 		}
-		return func(r payload.Renderer, e sinks.Env) (sinks.Sink, error) { return make(s.Name, own, r, e) }, nil
-	}
-}
-
-func makeWebhook(name string, o webhook.Options, r payload.Renderer, e sinks.Env) (sinks.Sink, error) {
-	s, err := webhook.New(name, o, r, e)
-	if err != nil {
-		return nil, err
-	}
-	return s, nil
-}
-
-func makeS3(name string, o s3.Options, r payload.Renderer, e sinks.Env) (sinks.Sink, error) {
-	s, err := s3.New(name, o, r, e)
-	if err != nil {
-		return nil, err
-	}
-	return s, nil
-}
-
-// made is a kind whose New gives its own type, as a maker of sinks.
-func made[O any, S sinks.Sink](make func(string, O, payload.Renderer, sinks.Env) (S, error)) func(string, O, payload.Renderer, sinks.Env) (sinks.Sink, error) {
-	return func(name string, o O, r payload.Renderer, e sinks.Env) (sinks.Sink, error) {
-		s, err := make(name, o, r, e)
-		if err != nil {
-			return nil, err
-		}
-		return s, nil
+		return func(r payload.Renderer, e sinks.Env) (sinks.Sink, error) {
+			made, err := make(s.Name, own, r, e)
+			if err != nil {
+				return nil, err // made is a nil pointer, and would be a sink
+			}
+			return made, nil
+		}, nil
 	}
 }

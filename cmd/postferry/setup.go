@@ -174,6 +174,9 @@ func (s *setup) sink(k *config.Sink) error {
 			continue
 		}
 		make, err := kind.read(k)
+		if kind.keys == nil { // nobody knows what else may stand here
+			return err
+		}
 		r, formatErr := s.renderer(k)
 		s.sinks = append(s.sinks, sinkSetup{k, make, r})
 		return errors.Join(err, formatErr, k.Section.Error("retry", schedule(k.Retry).Validate()))

@@ -1,0 +1,5 @@
+//go:build no_nats
+
+package main
+
+var natsKind = leftOut("nats")

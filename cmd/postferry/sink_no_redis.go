@@ -1,0 +1,5 @@
+//go:build no_redis
+
+package main
+
+var redisKind = leftOut("redis")

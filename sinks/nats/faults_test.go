@@ -1,0 +1,22 @@
+package nats
+
+import (
+	"testing"
+
+	"github.com/postferry/postferry/internal/mailtest"
+	"github.com/postferry/postferry/sinks/payload"
+	"github.com/postferry/postferry/sinks/sinktest"
+)
+
+func TestNothingIsLostWhenTheServerIsKilled(t *testing.T) {
+	n := mailtest.StartNATS(t)
+	at := newStream(t, n)
+	s := makeSink(t, options(n.URL), payload.Renderer{})
+	sinktest.Load{Sink: s, Hurt: func() { n.Kill() }, Back: func() { n.Start(t) }, Stored: func() map[string]int {
+		stored := map[string]int{}
+		for _, m := range at.all() {
+			stored[m.Header.Get("Nats-Msg-Id")]++
+		}
+		return stored
+	}}.Run(t)
+}
