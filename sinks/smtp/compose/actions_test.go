@@ -137,6 +137,19 @@ func TestSubjectsAreNotPrefixedTwice(t *testing.T) {
 	}
 }
 
+func TestAutomaticSubjectsDoNotGrow(t *testing.T) {
+	for subject, want := range map[string]string{"Order": "Auto: Order", "Re: Order": "Auto: Order", "Re: Auto: Re: Order": "Auto: Order", "Fwd: Order": "Auto: Fwd: Order"} {
+		if got := automaticSubject(subject); got != want {
+			t.Errorf("%q becomes %q", subject, got)
+		}
+	}
+	for _, same := range []string{"order", "Re: Order", "AW: Auto: RE: Order", "Fwd: Re: Order"} {
+		if got := baseSubject(same); got != "order" {
+			t.Errorf("%q comes from %q", same, got)
+		}
+	}
+}
+
 func TestOwnQuoteIsSplitOffAgain(t *testing.T) {
 	c := composer(t, func(o *Options) { o.Action, o.Text, o.HTML = Reply, "It is on its way.", "<p>It is on its way.</p>" })
 	raw := written(t, composed(t, c, delivery(t, wire(question))), Offers{})

@@ -362,7 +362,7 @@ func (x *draft) subject() (string, error) {
 	}
 	switch s := subjectOf(x.m); x.action {
 	case Acknowledge:
-		return strings.TrimSpace("Auto: " + stripPrefixes(oneLine(s), answerWords)), nil // RFC 3834, section 3.1.5
+		return automaticSubject(s), nil
 	case Forward:
 		return forwardSubject(s), nil
 	case Notify:

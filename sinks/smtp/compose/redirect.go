@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -49,14 +50,29 @@ func (r *redirect) mail() (*Mail, error) {
 		m.head.add("Resent-To", "undisclosed-recipients:;")
 	}
 	m.head.add("Resent-Message-ID", "<"+m.MessageID+">")
-	var first [1]byte
-	if _, err := r.octets.ReadAt(first[:], 0); err == nil && (first[0] == ' ' || first[0] == '\t') {
-		// What the mail begins with would go on where our last field ends.
-		m.head.add("X-Postferry-Redirected", "the mail begins with a folded line:")
-	} else if err != nil && err != io.EOF {
+	folded, err := beginsFolded(r.octets.Reader())
+	if err != nil {
 		return nil, err
+	}
+	if folded { // what the mail begins with would go on where our last field ends
+		m.head.add("X-Postferry-Redirected", "the mail begins with a folded line:")
 	}
 	t, err := look(r.octets.Reader())
 	m.EightBit = t.eightBit
 	return m, err
+}
+
+// beginsFolded tells whether the first octet that will be written is a space.
+func beginsFolded(r io.Reader) (bool, error) {
+	for b := bufio.NewReader(r); ; {
+		c, err := b.ReadByte()
+		switch {
+		case err == io.EOF:
+			return false, nil
+		case err != nil:
+			return false, err
+		case c != 0: // NUL is left out
+			return c == ' ' || c == '\t', nil
+		}
+	}
 }

@@ -25,9 +25,16 @@ func forwardSubject(subject string) string {
 	return strings.TrimSpace("Fwd: " + stripPrefixes(oneLine(subject), forwardWords))
 }
 
+// automaticSubject is the subject of an automatic answer (RFC 3834, section 3.1.5).
+func automaticSubject(subject string) string {
+	return strings.TrimSpace("Auto: " + stripPrefixes(oneLine(subject), slices.Concat(answerWords, []string{automatic})))
+}
+
+const automatic = "auto"
+
 // baseSubject is what answers to one mail have in common.
 func baseSubject(subject string) string {
-	return strings.ToLower(stripPrefixes(oneLine(subject), slices.Concat(answerWords, forwardWords)))
+	return strings.ToLower(stripPrefixes(oneLine(subject), slices.Concat(answerWords, forwardWords, []string{automatic})))
 }
 
 func stripPrefixes(s string, known []string) string {
