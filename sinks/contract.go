@@ -27,6 +27,7 @@ type Delivery struct {
 	Attempt   int       // from 1
 	Timestamp time.Time // the event's, resolved once at routing: the same on every attempt
 	Origin    Origin
+	Progress  string // what the last attempt left in AttemptError.Progress
 	Part      string // the attachment's partId where each goes by itself, else ""
 	Message   *parser.Message
 	Octets    *spool.Octets // the mail itself, as the server held it
@@ -96,7 +97,10 @@ type Finding struct {
 type AttemptError struct {
 	Detail string // "503"
 	Answer string // the first part of the answer
-	Err    error
+	// Progress is given to the next attempt (Delivery.Progress): what need not be done
+	// again. It is kept when the delivery dies, for whoever tries it once more.
+	Progress string
+	Err      error
 }
 
 // Error implements error.

@@ -19,7 +19,10 @@ func (l *lane) judge(c *spool.Claim, a spool.Attempt, err error) spool.Outcome {
 		a.Detail, a.Answer = clip(answered.Detail), clip(answered.Answer)
 	}
 	a.Error = clip(err.Error())
-	o := spool.Outcome{Delivery: c.Delivery, State: spool.Deferred, Attempt: a}
+	o := spool.Outcome{Delivery: c.Delivery, State: spool.Deferred, Attempt: a, Progress: c.Progress}
+	if answered != nil && answered.Progress != "" {
+		o.Progress = answered.Progress
+	}
 	now := l.Clock.Now()
 	switch {
 	case IsPermanent(err):

@@ -205,6 +205,7 @@ func (l *lane) attempt(work context.Context, c *spool.Claim) (r Receipt, reached
 	d.Remember = func(ctx context.Context, notes ...spool.Note) (*spool.Refusal, error) {
 		return l.spool.Remember(ctx, l.name, c.Delivery, notes...)
 	}
+	d.Progress = c.Progress
 	limited, cancel := context.WithTimeout(work, l.Timeout)
 	defer cancel()
 	failpoint.Hit("deliver.before")

@@ -95,6 +95,29 @@ func TestOctetsInFlightAreBoundedAndALargeMailGetsItsTurn(t *testing.T) {
 	})
 }
 
+func TestASinkIsToldWhatItHasDoneOfADelivery(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		var told []string
+		s := script(func(_ context.Context, d *Delivery, n int) error {
+			told = append(told, d.Progress)
+			switch n {
+			case 1:
+				return &AttemptError{Progress: "a has it", Err: errDown}
+			case 2:
+				return errDown
+			}
+			return nil
+		})
+		stop := w.run(map[string]Destination{"app": {Sink: s}}, Options{})
+		w.take("one")
+		time.Sleep(time.Hour)
+		if strings.Join(told, "|") != "|a has it|a has it" {
+			t.Errorf("told %q", told)
+		}
+		stop()
+	})
+}
+
 func TestADeliveryEndsAtTheTimeoutOfItsSink(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		s, told := hangs(), &events{}

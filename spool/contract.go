@@ -176,6 +176,7 @@ type Claim struct {
 	First    time.Time // when the first attempt was recorded; zero before it
 	Probe    bool      // the sink is held and this is its one probe
 	Errand   *Errand   // nil: what the sink's configuration says
+	Progress string    // what the last attempt left in Outcome.Progress
 	Item     *Item
 }
 
@@ -195,6 +196,10 @@ type Outcome struct {
 	State    State
 	Next     time.Time
 	Attempt  Attempt
+	// Progress is what the sink is told at the next attempt, in words of its own: which
+	// recipients have the mail already, say. It is kept with a Deferred or Dead delivery
+	// and survives Retry; at most MaxProgress octets.
+	Progress string
 	Actions  []Action // what the destination's answer asked for; overrides Policy.After
 	// Errands are deliveries, of the same mail, that the answer of one Delivered asked
 	// for. Each Verb is carried out once, however often it is asked for. Its Parent is

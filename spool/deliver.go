@@ -76,7 +76,7 @@ func (s *Spool) claim(ctx context.Context, q *queue, probe bool) (*Claim, error)
 	}
 	return &Claim{
 		Delivery: d.Delivery, To: To{d.Sink, d.Part}, Attempts: d.Attempts, First: d.First,
-		Probe: probe, Errand: errand, Item: item,
+		Probe: probe, Errand: errand, Progress: d.Progress, Item: item,
 	}, nil
 }
 
@@ -124,6 +124,9 @@ func (s *Spool) unclaim(d *delivery) {
 	}
 }
 
+// MaxProgress is how many octets an Outcome's Progress may have.
+const MaxProgress = 64 << 10
+
 // Record implements API.
 func (s *Spool) Record(ctx context.Context, id ID, o Outcome) error {
 	if err := s.enter(ctx); err != nil {
@@ -142,6 +145,8 @@ func (s *Spool) record(ctx context.Context, id ID, o Outcome) error {
 		return fmt.Errorf("a deferred delivery needs the time of its next attempt")
 	case o.State != Delivered && o.State != Deferred && o.State != Dead:
 		return fmt.Errorf("%q is no outcome of an attempt", o.State)
+	case len(o.Progress) > MaxProgress:
+		return fmt.Errorf("its progress has %d octets, more than %d", len(o.Progress), MaxProgress)
 	case o.State != Delivered && len(o.Errands) > 0:
 		return fmt.Errorf("a delivery that is %s asks for nothing", o.State)
 	}
@@ -196,7 +201,7 @@ func (s *Spool) recorded(op *RecordOp, d *delivery) {
 		if d.First.IsZero() {
 			d.First = op.Attempt.At
 		}
-		d.Due = op.Next
+		d.Due, d.Progress = op.Next, op.Progress
 		s.queue(d.Sink).add(d)
 	} else {
 		s.window.unref(d.entry)

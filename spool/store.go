@@ -102,6 +102,7 @@ type Ready struct {
 	Delivery string
 	Attempts int
 	First    time.Time
+	Progress string
 }
 
 // Owed is what a mail waits for.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -12,6 +13,44 @@ import (
 )
 
 var giving = map[string]func(*testing.T, *rig){
+	"what was done of a delivery is told at the next attempt, in the next process and after a retry too": func(t *testing.T, r *rig) {
+		id := r.add("1")
+		r.route(id, "app")
+		attempt := func(was, leaves string, state spool.State) {
+			t.Helper()
+			c := r.claim("app")
+			r.equal("progress", c.Progress, was)
+			o := r.outcome(c, state)
+			o.Progress = leaves
+			r.must(r.Record(r.ctx, id, o))
+			r.clock.Advance(time.Hour)
+		}
+		attempt("", "a", spool.Deferred)
+		attempt("a", "ab", spool.Deferred)
+		r.reopen()
+		attempt("ab", "abc", spool.Dead)
+		_, err := r.Retry(r.ctx, spool.Target{Item: id})
+		r.must(err)
+		attempt("abc", "abcd", spool.Dead)
+		r.reopen()
+		_, err = r.Retry(r.ctx, spool.Target{Item: id})
+		r.must(err)
+		attempt("abcd", "all", spool.Delivered)
+		_, err = r.Replay(r.ctx, spool.Target{Item: id})
+		r.must(err)
+		attempt("", "", spool.Delivered)
+	},
+	"progress is bounded": func(t *testing.T, r *rig) {
+		id := r.add("1")
+		r.route(id, "app")
+		o := r.outcome(r.claim("app"), spool.Deferred)
+		o.Progress = strings.Repeat("x", spool.MaxProgress+1)
+		if err := r.Record(r.ctx, id, o); err == nil {
+			t.Error("it was recorded")
+		}
+		o.Progress = o.Progress[1:]
+		r.must(r.Record(r.ctx, id, o))
+	},
 	"mail is given for routing in the order taken, in the next process too": func(t *testing.T, r *rig) {
 		ids := []spool.ID{r.add("1"), r.add("2"), r.add("3")}
 		r.route(ids[0])

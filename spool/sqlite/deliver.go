@@ -106,8 +106,12 @@ func (b *batch) record(op *spool.RecordOp) error {
 		w.first = unix(a.At)
 	}
 	w.attempts++
+	progress := op.Progress
+	if state == delivered {
+		progress = ""
+	}
 	err = errors.Join(
-		b.exec(b.s.w.Tried, int64(op.ID), op.Sink, op.Part, state, w.due, w.attempts, w.first),
+		b.exec(b.s.w.Tried, int64(op.ID), op.Sink, op.Part, state, w.due, w.attempts, w.first, progress),
 		b.exec(b.s.w.Attempt, int64(op.ID), op.Sink, op.Part, w.attempts, unix(a.At), int64(a.Duration), state, a.Detail, a.Answer, a.Error),
 	)
 	if err != nil {

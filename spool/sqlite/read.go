@@ -23,7 +23,7 @@ func (r *reads) prepare(ctx context.Context, db *sql.DB) error {
 	for stmt, query := range map[**sql.Stmt]string{
 		&r.item:     "SELECT " + itemColumns + " WHERE i.id = ?",
 		&r.unrouted: "SELECT " + itemColumns + " WHERE i.route = 0 AND i.id > ? ORDER BY i.id LIMIT ?",
-		&r.open: `SELECT item, part, id, due, attempts, first FROM deliveries
+		&r.open: `SELECT item, part, id, due, attempts, first, progress FROM deliveries
 			WHERE state < 2 AND sink = ? AND (due, item, part) >= (?, ?, ?) AND due < ? ORDER BY due, item, part LIMIT ?`,
 	} {
 		var err error
@@ -128,7 +128,7 @@ func (s *Store) readyRows(sink string, rows *sql.Rows, err error) ([]spool.Ready
 	for rows.Next() {
 		r := spool.Ready{Sink: sink}
 		var due, first int64
-		if err := rows.Scan(&r.Item, &r.Part, &r.Delivery, &due, &r.Attempts, &first); err != nil {
+		if err := rows.Scan(&r.Item, &r.Part, &r.Delivery, &due, &r.Attempts, &first, &r.Progress); err != nil {
 			return nil, s.grade(err)
 		}
 		r.Due, r.First = fromUnix(due), fromUnix(first)
@@ -148,7 +148,7 @@ func (s *Store) Owed(ctx context.Context, id spool.ID) (spool.Owed, error) {
 		return spool.Owed{}, s.grade(err)
 	}
 	o := spool.Owed{Unrouted: state == unrouted}
-	rows, err := s.reader.QueryContext(ctx, "SELECT sink, part, id, due, attempts, first FROM deliveries WHERE item = ? AND state < 2", int64(id))
+	rows, err := s.reader.QueryContext(ctx, "SELECT sink, part, id, due, attempts, first, progress FROM deliveries WHERE item = ? AND state < 2", int64(id))
 	if err != nil {
 		return o, s.grade(err)
 	}
@@ -156,7 +156,7 @@ func (s *Store) Owed(ctx context.Context, id spool.ID) (spool.Owed, error) {
 	for rows.Next() {
 		r := spool.Ready{Key: spool.Key{Item: id}}
 		var due, first int64
-		if err := rows.Scan(&r.Sink, &r.Part, &r.Delivery, &due, &r.Attempts, &first); err != nil {
+		if err := rows.Scan(&r.Sink, &r.Part, &r.Delivery, &due, &r.Attempts, &first, &r.Progress); err != nil {
 			return o, s.grade(err)
 		}
 		r.Due, r.First = fromUnix(due), fromUnix(first)

@@ -31,7 +31,7 @@ func (b *batch) deliveries(item int64, state int, id string) ([]spool.Ready, err
 	var all []spool.Ready
 	for rows.Next() {
 		r := spool.Ready{Key: spool.Key{Item: spool.ID(item)}}
-		if err := rows.Scan(&r.Sink, &r.Part, &r.Delivery, &r.Attempts); err != nil {
+		if err := rows.Scan(&r.Sink, &r.Part, &r.Delivery, &r.Attempts, &r.Progress); err != nil {
 			return nil, err
 		}
 		all = append(all, r)

@@ -195,6 +195,9 @@ CREATE TABLE notes (
 	PRIMARY KEY (sink, key, delivery)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX notes_expired ON notes (until);
+`, `
+-- progress is what a sink has done of a delivery that is open or dead.
+ALTER TABLE deliveries ADD COLUMN progress TEXT NOT NULL DEFAULT '';
 `}
 
 // schemaVersion is 0 where there is no schema; a newer one than is known here is

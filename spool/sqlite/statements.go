@@ -36,7 +36,7 @@ type statements struct {
 	First       *sql.Stmt `sql:"SELECT item, part, id, due FROM deliveries INDEXED BY deliveries_line WHERE sink = ? AND line = ? AND state < 2 AND line <> 0 ORDER BY due, item, part LIMIT 1"`
 	Promote     *sql.Stmt `sql:"UPDATE deliveries SET due = ?4 WHERE item = ?1 AND sink = ?2 AND part = ?3"`
 	Owed        *sql.Stmt `sql:"SELECT d.state, d.attempts, d.due, d.first, d.line, i.open, i.dead, i.mailbox, i.size + i.extra, i.extra, i.after, i.delay, i.early, i.failed, i.actions, i.fate FROM deliveries d JOIN items i ON i.id = d.item WHERE d.item = ? AND d.sink = ? AND d.part = ? AND d.id = ? AND d.state < 2"`
-	Tried       *sql.Stmt `sql:"UPDATE deliveries SET state = ?4, due = ?5, attempts = ?6, first = ?7 WHERE item = ?1 AND sink = ?2 AND part = ?3"`
+	Tried       *sql.Stmt `sql:"UPDATE deliveries SET state = ?4, due = ?5, attempts = ?6, first = ?7, progress = ?8 WHERE item = ?1 AND sink = ?2 AND part = ?3"`
 	Attempt     *sql.Stmt `sql:"INSERT INTO attempts (item, sink, part, n, at, duration, state, detail, answer, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"`
 	Ended       *sql.Stmt `sql:"UPDATE items SET open = ?2, dead = ?3, ended = ?4, actions = ?5, fate = ?6 WHERE id = ?1"`
 	Asked       *sql.Stmt `sql:"UPDATE items SET actions = ? WHERE id = ?"`
@@ -63,7 +63,7 @@ type statements struct {
 	Note        *sql.Stmt `sql:"INSERT INTO notes (sink, key, delivery, until) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET until = excluded.until WHERE until <= ?5"`
 	FindDead    *sql.Stmt `sql:"SELECT item FROM deliveries WHERE state = 3 AND id = ?"`
 	Find        *sql.Stmt `sql:"SELECT item FROM deliveries WHERE id = ? LIMIT 1"`
-	OfItem      *sql.Stmt `sql:"SELECT sink, part, id, attempts FROM deliveries WHERE item = ?1 AND state = ?2 AND (?3 = '' OR id = ?3)"`
+	OfItem      *sql.Stmt `sql:"SELECT sink, part, id, attempts, progress FROM deliveries WHERE item = ?1 AND state = ?2 AND (?3 = '' OR id = ?3)"`
 	Requeue     *sql.Stmt `sql:"UPDATE deliveries SET state = 0, due = ?4, first = 0, line = 0 WHERE item = ?1 AND sink = ?2 AND part = ?3"`
 	Reopen      *sql.Stmt `sql:"UPDATE items SET open = open + ?2, dead = dead - ?3, ended = 0, fate = ?4 WHERE id = ?1"`
 	Withdraw    *sql.Stmt `sql:"DELETE FROM settlements WHERE item = ? AND failed = 1 RETURNING mailbox"`

@@ -142,10 +142,11 @@ func TestNewerStoreIsRefusedAndLeftAlone(t *testing.T) {
 
 // What undoes a migration.
 const (
-	withoutLines   = "DROP INDEX deliveries_line; ALTER TABLE deliveries DROP COLUMN line; ALTER TABLE sinks DROP COLUMN behind; "
-	withoutHeads   = "DROP INDEX ledger_renumbered; DROP INDEX ledger_headless; ALTER TABLE ledger DROP COLUMN head; "
-	withoutErrands = "DROP TABLE errands; ALTER TABLE items DROP COLUMN extra; "
-	withoutNotes   = "DROP TABLE notes; "
+	withoutLines    = "DROP INDEX deliveries_line; ALTER TABLE deliveries DROP COLUMN line; ALTER TABLE sinks DROP COLUMN behind; "
+	withoutHeads    = "DROP INDEX ledger_renumbered; DROP INDEX ledger_headless; ALTER TABLE ledger DROP COLUMN head; "
+	withoutErrands  = "DROP TABLE errands; ALTER TABLE items DROP COLUMN extra; "
+	withoutNotes    = "DROP TABLE notes; "
+	withoutProgress = "ALTER TABLE deliveries DROP COLUMN progress; "
 )
 
 func TestStoreOfBeforeLinesIsBroughtUpToDate(t *testing.T) {
@@ -156,7 +157,7 @@ func TestStoreOfBeforeLinesIsBroughtUpToDate(t *testing.T) {
 		t.Fatal(err)
 	}
 	sp.Close()
-	change(t, dir, withoutLines+withoutHeads+withoutErrands+withoutNotes+"PRAGMA user_version = 1")
+	change(t, dir, withoutLines+withoutHeads+withoutErrands+withoutNotes+withoutProgress+"PRAGMA user_version = 1")
 	if _, err := sqlite.OpenReadOnly(t.Context(), filepath.Join(dir, "spool.db")); err == nil {
 		t.Error("it was opened for reading as it was")
 	}
@@ -175,7 +176,7 @@ func TestStoreOfBeforeHeadsIsBroughtUpToDate(t *testing.T) {
 	sp := openSpool(t, dir, spool.Options{})
 	take(t, sp, "1/1", []byte("a"))
 	sp.Close()
-	change(t, dir, withoutHeads+withoutErrands+withoutNotes+"PRAGMA user_version = 2")
+	change(t, dir, withoutHeads+withoutErrands+withoutNotes+withoutProgress+"PRAGMA user_version = 2")
 	copied := t.TempDir()
 	if err := sqlite.CopyLedger(t.Context(), filepath.Join(dir, "spool.db"), filepath.Join(copied, "spool.db")); err != nil {
 		t.Fatal(err)
@@ -191,7 +192,7 @@ func TestStoreOfBeforeHeadsIsBroughtUpToDate(t *testing.T) {
 func TestStoreOfBeforeNotesIsBroughtUpToDate(t *testing.T) {
 	dir := t.TempDir()
 	openSpool(t, dir, spool.Options{}).Close()
-	change(t, dir, withoutNotes+"PRAGMA user_version = 4")
+	change(t, dir, withoutNotes+withoutProgress+"PRAGMA user_version = 4")
 	sp := openSpool(t, dir, spool.Options{})
 	if refused, err := sp.Remember(t.Context(), "desk", "msg_1", spool.Note{Key: "k", For: time.Hour, Most: 1}); refused != nil || err != nil {
 		t.Errorf("remembered: %+v, %v", refused, err)
