@@ -185,11 +185,11 @@ func (p *poll) open(ctx context.Context) error {
 	if p.pause(acc) {
 		return errPaused
 	}
+	defer p.opened() // not before what came of it is noted, since it concerns all
 	s, err := p.m.Source.Open(ctx)
 	refused := RadiusOf(err) == AccountRadius && CauseOf(err) == Refused
 	soon, tooSoon := errors.AsType[*TooSoonError](err)
 	h.judge(err == nil || refused || tooSoon)
-	p.opened()
 	if err == nil || tooSoon {
 		if noted := p.paced(ctx, acc, s, soon); noted != nil {
 			if s != nil {

@@ -59,7 +59,9 @@ func (f *Fetcher) attend(ctx context.Context, m *Mailbox, recovered func()) Repo
 		next := f.newPoll(m)
 		next.s, next.stays = s, true
 		if reason == errDue {
-			if err := f.settleOnce(ctx, next); err != nil {
+			err := f.settleOnce(ctx, next)
+			f.tellDeclined(next)
+			if err != nil {
 				return Report{Mailbox: m.Name, Err: err}
 			}
 			r.Unsettled = next.report.Unsettled

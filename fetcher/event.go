@@ -7,8 +7,8 @@ type Event struct {
 	At      time.Time
 	Mailbox string
 	What    Change
-	Err     error     // of Failed, Lost and Slowed
-	Next    time.Time // of Failed, Lost and Slowed: when it is tried again
+	Err     error     // of all but Recovered
+	Next    time.Time // of all but Recovered: when it is tried again
 }
 
 // Change is what has changed.
@@ -23,6 +23,9 @@ const (
 	Lost Change = "lost"
 	// Recovered: the mailbox was polled again after it had failed or been lost.
 	Recovered Change = "recovered"
+	// Declined: the server has declined what is to happen to mails so often that it is
+	// tried once a day only.
+	Declined Change = "declined"
 	// Slowed: the server wants more time between sign-ins than the mailbox's schedule
 	// leaves, and gets it.
 	Slowed Change = "slowed"

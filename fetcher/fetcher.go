@@ -129,6 +129,7 @@ func (f *Fetcher) run(ctx context.Context, p *poll) Report {
 	started := f.clock.Now()
 	r := p.run(ctx)
 	f.tellPace(p)
+	f.tellDeclined(p)
 	if r.Paused {
 		until, _ := f.accounts.of(p.m).signInAfter()
 		f.log.Info("mailbox not polled: its server wants more time between sign-ins", "mailbox", p.m.Name, "until", until.Format(time.DateTime))
@@ -156,6 +157,7 @@ func (f *Fetcher) settle(ctx context.Context, m *Mailbox) Report {
 		p := f.newPoll(m)
 		r.Err = f.settleOnce(ctx, p)
 		f.tellPace(p)
+		f.tellDeclined(p)
 		if errors.Is(r.Err, errPaused) {
 			r.Err, r.Paused = nil, true
 			return r

@@ -49,6 +49,8 @@ type poll struct {
 	ended   bool           // the session was finished by Settle
 	slowed  bool           // the server was found to want another pause between sign-ins
 	refused map[int64]bool // settlements the server declined in this visit
+
+	unwilling []*unwilling // of them, those it has declined too often
 }
 
 // run polls once. The session is opened here and closed before it returns, unless

@@ -3,7 +3,9 @@ package fetcher
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"time"
 
 	"github.com/postferry/postferry/internal/failpoint"
 	"github.com/postferry/postferry/spool"
@@ -63,30 +65,63 @@ func (p *poll) due(ctx context.Context) ([]spool.Settlement, error) {
 }
 
 // confirmed are the settlements that err says nothing against; the others were
-// declined.
-func (p *poll) confirmed(due []spool.Settlement, err error) (done, declined []int64) {
-	against := map[string]bool{}
+// declined, and are due again later and later.
+func (p *poll) confirmed(due []spool.Settlement, err error) (done []int64, declined []spool.Decline) {
+	against := map[string]error{}
 	if err != nil {
 		for _, e := range flatten(err) {
 			if one, ok := errors.AsType[*Error](e); ok {
-				against[one.UID] = true
+				against[one.UID] = e
 			}
-			p.say("message not settled, the next poll tries again", "", e)
+			p.say("message not settled, it is tried again", "", e)
 		}
 	}
+	now := p.clock.Now()
 	for _, d := range due {
-		if !against[d.UID] && !against[""] {
+		why := against[d.UID]
+		if why == nil {
+			why = against[""]
+		}
+		if why == nil {
 			done = append(done, d.ID)
 			continue
+		}
+		again := now.Add(declinedWaits[min(d.Declined, len(declinedWaits)-1)])
+		if d.Declined == len(declinedWaits)-1 {
+			p.unwilling = append(p.unwilling, &unwilling{why, again})
 		}
 		if p.refused == nil {
 			p.refused = map[int64]bool{}
 		}
 		p.refused[d.ID] = true
 		p.report.Unsettled++
-		declined = append(declined, d.ID)
+		declined = append(declined, spool.Decline{ID: d.ID, Again: again})
 	}
 	return done, declined
+}
+
+// declinedWaits are how long a settlement is left alone that the server has declined
+// so often before: it may be that it never can, because a folder cannot be. The last
+// repeats.
+var declinedWaits = []time.Duration{0, 0, 10 * time.Minute, time.Hour, 6 * time.Hour, day}
+
+// unwilling is a settlement that the server has declined so often that it is tried once
+// a day from now on.
+type unwilling struct {
+	err   error
+	again time.Time
+}
+
+// tellDeclined tells of settlements that the server will not carry out.
+func (f *Fetcher) tellDeclined(p *poll) {
+	if len(p.unwilling) == 0 {
+		return
+	}
+	first := p.unwilling[0]
+	err := fmt.Errorf("%d settlements are declined again and again, and tried once a day from now on; the first of them: %w", len(p.unwilling), first.err)
+	p.unwilling = nil
+	f.log.Warn("settlements declined", "mailbox", p.m.Name, "error", err, "next", first.again)
+	f.happened(p.m, Declined, err, first.again)
 }
 
 // lasting reports whether a session goes on after Settle. Those that can watch

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -241,4 +243,52 @@ func TestAMailboxThatHangsDoesNotHoldUpTheOthers(t *testing.T) {
 			t.Errorf("%d polls in ten minutes", listed)
 		}
 	}, first, second)
+}
+
+// A folder that cannot be, as a webhook's answer may name one: the server is asked less
+// and less often, and somebody is told.
+func TestASettlementThatTheServerNeverCarriesOutIsTriedOnceADay(t *testing.T) {
+	var mu sync.Mutex
+	tries := map[string][]time.Time{}
+	s := &server{decline: func(d spool.Settlement) error {
+		if d.UID == "3" {
+			return nil
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		tries[d.UID] = append(tries[d.UID], time.Now())
+		return &Error{Op: "settling (move:a\\b)", UID: d.UID, Err: errors.New("NO [CANNOT] no such name")}
+	}}
+	s.add("INBOX", mail("1"), mail("2"), mail("3"))
+	m := mailbox(s)
+	run(t, func(t *testing.T, h *house) {
+		synctest.Wait()
+		h.deliver(t.Context(), 3)
+		time.Sleep(7 * 24 * time.Hour)
+		synctest.Wait()
+		mu.Lock()
+		defer mu.Unlock()
+		for uid, at := range tries {
+			d := gaps(at)
+			if len(d) < 10 || len(d) > 12 {
+				t.Fatalf("settlement of %s: %d tries in a week", uid, len(at))
+			}
+			for i, want := range []time.Duration{0, 0, 10 * time.Minute, time.Hour, 6 * time.Hour, 24 * time.Hour, 24 * time.Hour} {
+				if d[i] < want || d[i] > want+2*time.Minute {
+					t.Errorf("settlement of %s: try %d came after %v, want %v", uid, i+2, d[i], want)
+				}
+			}
+		}
+		if len(tries) != 2 || s.look().settled != 1 {
+			t.Errorf("%d are declined, %d settled", len(tries), s.look().settled)
+		}
+		told := h.events()
+		if len(told) != 1 || told[0].What != Declined || !strings.Contains(told[0].Err.Error(), "2 settlements") || !strings.Contains(told[0].Err.Error(), "NO [CANNOT] no such name") {
+			t.Errorf("events %v", told)
+		}
+		st, err := h.sp.Status(t.Context())
+		if err != nil || st.Mailboxes[0].Settlements != 2 || st.Mailboxes[0].Declined != 2 {
+			t.Errorf("status %+v, %v", st.Mailboxes, err)
+		}
+	}, m)
 }

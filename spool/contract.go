@@ -92,8 +92,15 @@ type Settlement struct {
 	Item    ID
 	Mailbox string
 	BoxKey
-	UID    string
-	Action Action
+	UID      string
+	Action   Action
+	Declined int // how often the server has declined it
+}
+
+// Decline is a settlement that the server would not carry out.
+type Decline struct {
+	ID    int64
+	Again time.Time // when it is due again
 }
 
 // To is one delivery a mail was routed to. Part is empty, or the attachment's
@@ -285,9 +292,9 @@ type API interface {
 	Settlements(ctx context.Context, mailbox string) ([]Settlement, error)
 	// Settled records that the server has confirmed them.
 	Settled(ctx context.Context, ids []int64) error
-	// Declined puts those that the server declined behind all that are due now: they
-	// stay due, and hide none of the others.
-	Declined(ctx context.Context, ids []int64) error
+	// Declined counts that the server declined settlements, and puts off when they are
+	// due: at once is behind all that are due now, so that they hide none of the others.
+	Declined(ctx context.Context, declined []Decline) error
 	// WaitSettlements returns nil as soon as the mailbox has a settlement due.
 	WaitSettlements(ctx context.Context, mailbox string) error
 	// Await returns nil once none of the items waits for routing or for a delivery
@@ -379,6 +386,7 @@ type MailboxStatus struct {
 	Unrouted    int        `json:"unrouted"`    //
 	Quarantined int        `json:"quarantined"` //
 	Settlements int        `json:"settlements"` // owed to the server
+	Declined    int        `json:"declined"`    // of them, those the server has declined
 	Octets      int64      `json:"octets"`      // of mail not delivered in full
 	Full        string     `json:"full"`        // why nothing is taken now; "" where it is
 }

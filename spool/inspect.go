@@ -139,8 +139,9 @@ func (a *AttemptInfo) UnmarshalJSON(text []byte) error {
 
 // Owing is a settlement that is owed to the server.
 type Owing struct {
-	Action string    `json:"action"`
-	Due    time.Time `json:"due"`
+	Action   string    `json:"action"`
+	Due      time.Time `json:"due"`
+	Declined int       `json:"declined"` // how often the server has declined it
 }
 
 const (

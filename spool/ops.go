@@ -103,11 +103,10 @@ type Place struct {
 	UID string
 }
 
-// DeclinedOp makes settlements due at At, behind those due before; ids that are
-// not owed are passed over.
+// DeclinedOp counts that settlements were declined and makes them due later; those
+// that are not owed are passed over.
 type DeclinedOp struct {
-	IDs []int64
-	At  time.Time
+	Declined []Decline
 }
 
 // LedgerOp changes what is known of a box.

@@ -37,15 +37,15 @@ func (s *Spool) Settled(ctx context.Context, ids []int64) error {
 }
 
 // Declined implements API.
-func (s *Spool) Declined(ctx context.Context, ids []int64) error {
+func (s *Spool) Declined(ctx context.Context, declined []Decline) error {
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
 	defer s.calls.Done()
-	if len(ids) == 0 {
+	if len(declined) == 0 {
 		return nil
 	}
-	if err := s.commit(ctx, &DeclinedOp{IDs: ids, At: s.now()}, 0, nil); err != nil {
+	if err := s.commit(ctx, &DeclinedOp{Declined: declined}, 0, nil); err != nil {
 		return fmt.Errorf("put declined settlements back: %w", err)
 	}
 	return nil

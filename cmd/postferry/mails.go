@@ -249,7 +249,11 @@ func printMail(w io.Writer, m *spool.Mail) {
 	}
 	row("size", size)
 	for _, o := range m.Settlements {
-		row("to settle", fmt.Sprintf("%s, due %s", o.Action, o.Due.Local().Format(time.DateTime)))
+		text := fmt.Sprintf("%s, due %s", o.Action, o.Due.Local().Format(time.DateTime))
+		if o.Declined > 0 {
+			text += fmt.Sprintf(", declined %d times by the server", o.Declined)
+		}
+		row("to settle", text)
 	}
 	t.Flush()
 	for _, d := range m.Deliveries {

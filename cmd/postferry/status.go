@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strconv"
 	"text/tabwriter"
 	"time"
 
@@ -82,8 +83,12 @@ func (c *cli) printStatus(st admin.Status, now time.Time) {
 	t := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "MAILBOX\tLISTED\tKNOWN\tIN STORE\tTO ROUTE\tUNROUTED\tQUARANTINED\tTO SETTLE\tERROR")
 	for _, m := range st.Store.Mailboxes {
-		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n", m.Mailbox, age(m.Listed, now), m.Known, m.Taken, m.ToRoute, m.Unrouted,
-			m.Quarantined, m.Settlements, dial.Printable(m.Error))
+		owed := strconv.Itoa(m.Settlements)
+		if m.Declined > 0 {
+			owed += fmt.Sprintf(" (%d declined)", m.Declined)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%s\t%s\n", m.Mailbox, age(m.Listed, now), m.Known, m.Taken, m.ToRoute, m.Unrouted,
+			m.Quarantined, owed, dial.Printable(m.Error))
 	}
 	for _, s := range st.Slowed {
 		fmt.Fprintf(t, "\n%s is polled every %s at most, since its server wants that long from one sign-in to the next; not before %s\n",

@@ -32,20 +32,46 @@ var settling = map[string]func(*testing.T, *rig){
 		first, err := r.Settlements(r.ctx, "support")
 		r.must(err)
 		r.equal("the first time", fmt.Sprint(len(first), first[0].Action), fmt.Sprint(most, asked[0]))
-		var declined []int64
-		for _, s := range first {
-			declined = append(declined, s.ID)
-		}
+		var ids []int64
+		var declined []spool.Decline
 		r.clock.Advance(time.Second)
+		for _, s := range first {
+			ids = append(ids, s.ID)
+			declined = append(declined, spool.Decline{ID: s.ID, Again: r.clock.Now()})
+		}
 		r.must(r.Declined(r.ctx, declined))
 		again, err := r.Settlements(r.ctx, "support")
 		r.must(err)
 		r.equal("the next time", fmt.Sprint(len(again), again[0].Action, again[1].Action), fmt.Sprint(most, asked[most], asked[0]))
 		r.must(r.WaitSettlements(r.ctx, "support"))
-		r.must(r.Settled(r.ctx, append(declined, again[0].ID)))
+		r.must(r.Settled(r.ctx, append(ids, again[0].ID)))
 		r.must(r.Declined(r.ctx, declined)) // they are owed no more
 		r.equal("owed", r.mailbox("support").Settlements, 0)
 		r.equal("due", r.due(), []string(nil))
+	},
+	"what the server declines is counted, and due when it is said to be": func(t *testing.T, r *rig) {
+		r.route(r.add("1/1"), "app")
+		r.record("app", spool.Delivered, spool.Action{Verb: spool.Flag, Arg: "a"}, spool.Action{Verb: spool.Flag, Arg: "b"})
+		owed, err := r.Settlements(r.ctx, "support")
+		r.must(err)
+		r.equal("owed at first", fmt.Sprint(len(owed), owed[0].Declined, r.mailbox("support").Declined), "2 0 0")
+		for n := range 3 {
+			r.must(r.Declined(r.ctx, []spool.Decline{{ID: owed[0].ID, Again: r.clock.Now().Add(time.Hour)}}))
+			due, err := r.Settlements(r.ctx, "support")
+			r.must(err)
+			r.equal("due meanwhile", fmt.Sprint(len(due))+due[0].Action.Arg, "1b")
+			r.clock.Advance(time.Hour)
+			due, err = r.Settlements(r.ctx, "support")
+			r.must(err)
+			r.equal("due after an hour", fmt.Sprint(len(due), due[1].Declined)+due[1].Action.Arg, fmt.Sprint(2, n+1)+"a")
+			status := r.mailbox("support")
+			r.equal("status", fmt.Sprint(status.Settlements, status.Declined), "2 1")
+		}
+		mail, err := r.Show(r.ctx, spool.Target{Item: owed[0].Item})
+		r.must(err)
+		r.equal("shown", fmt.Sprint(mail.Settlements[0].Declined, mail.Settlements[1].Declined), "3 0")
+		r.must(r.Settled(r.ctx, []int64{owed[0].ID}))
+		r.equal("declined and then settled", r.mailbox("support").Declined, 0)
 	},
 	"what is owed to the server follows from policy, outcomes and answers": func(t *testing.T, r *rig) {
 		for i, c := range []struct {

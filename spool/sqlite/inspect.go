@@ -185,10 +185,10 @@ func (s *Store) show(ctx context.Context, t spool.Target) (*spool.Mail, error) {
 		err = s.attemptsOf(ctx, m)
 	}
 	if err == nil {
-		err = s.scanArgs(ctx, "SELECT action, due FROM settlements WHERE item = ? ORDER BY id", []any{int64(m.ID)}, func(rows *sql.Rows) error {
+		err = s.scanArgs(ctx, "SELECT action, due, declined FROM settlements WHERE item = ? ORDER BY id", []any{int64(m.ID)}, func(rows *sql.Rows) error {
 			var o spool.Owing
 			var due int64
-			err := rows.Scan(&o.Action, &due)
+			err := rows.Scan(&o.Action, &due, &o.Declined)
 			o.Due = fromUnix(due)
 			m.Settlements = append(m.Settlements, o)
 			return err

@@ -37,8 +37,8 @@ func (b *batch) settled(op *spool.SettledOp) error {
 }
 
 func (b *batch) declined(op *spool.DeclinedOp) error {
-	for _, id := range op.IDs {
-		if err := b.exec(b.s.w.Declined, id, unix(op.At)); err != nil {
+	for _, d := range op.Declined {
+		if err := b.exec(b.s.w.Declined, d.ID, unix(d.Again)); err != nil {
 			return err
 		}
 	}

@@ -235,7 +235,7 @@ func (s *Store) Headless(ctx context.Context, box spool.BoxKey, limit int) ([]st
 
 // Settlements implements spool.Store.
 func (s *Store) Settlements(ctx context.Context, mailbox string, by time.Time, limit int) ([]spool.Settlement, error) {
-	rows, err := s.reader.QueryContext(ctx, `SELECT s.id, s.item, s.action, i.account, x.box, i.current
+	rows, err := s.reader.QueryContext(ctx, `SELECT s.id, s.item, s.action, s.declined, i.account, x.box, i.current
 		FROM settlements s JOIN items i ON i.id = s.item JOIN boxes x ON x.id = i.box
 		WHERE s.mailbox = ? AND s.due <= ? ORDER BY s.due, s.id LIMIT ?`, mailbox, unix(by), limit)
 	if err != nil {
@@ -246,7 +246,7 @@ func (s *Store) Settlements(ctx context.Context, mailbox string, by time.Time, l
 	for rows.Next() {
 		m := spool.Settlement{Mailbox: mailbox}
 		var action string
-		if err := rows.Scan(&m.ID, &m.Item, &action, &m.Account, &m.Box, &m.UID); err != nil {
+		if err := rows.Scan(&m.ID, &m.Item, &action, &m.Declined, &m.Account, &m.Box, &m.UID); err != nil {
 			return nil, s.grade(err)
 		}
 		if m.Action, err = spool.ParseAction(action); err != nil {
@@ -308,6 +308,17 @@ func (s *Store) Status(ctx context.Context) (spool.Status, error) {
 				mailboxes[name] = &spool.MailboxStatus{Mailbox: name}
 			}
 			mailboxes[name].Known = known
+			return err
+		})
+	}
+	if err == nil {
+		err = s.scan(ctx, `SELECT mailbox, count(*) FROM settlements WHERE declined > 0 GROUP BY mailbox`, func(rows *sql.Rows) error {
+			var name string
+			var declined int
+			err := rows.Scan(&name, &declined)
+			if m := mailboxes[name]; m != nil {
+				m.Declined = declined
+			}
 			return err
 		})
 	}

@@ -198,6 +198,9 @@ CREATE INDEX notes_expired ON notes (until);
 `, `
 -- progress is what a sink has done of a delivery that is open or dead.
 ALTER TABLE deliveries ADD COLUMN progress TEXT NOT NULL DEFAULT '';
+`, `
+ALTER TABLE settlements ADD COLUMN declined INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX settlements_declined ON settlements (mailbox) WHERE declined > 0;
 `}
 
 // schemaVersion is 0 where there is no schema; a newer one than is known here is

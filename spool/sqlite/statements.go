@@ -48,7 +48,7 @@ type statements struct {
 	Errands     *sql.Stmt `sql:"DELETE FROM errands WHERE item = ?"`
 	Settle      *sql.Stmt `sql:"INSERT INTO settlements (item, mailbox, action, due, failed) VALUES (?, ?, ?, ?, ?)"`
 	Settled     *sql.Stmt `sql:"DELETE FROM settlements WHERE id = ? RETURNING mailbox, item, action"`
-	Declined    *sql.Stmt `sql:"UPDATE settlements SET due = ?2 WHERE id = ?1"`
+	Declined    *sql.Stmt `sql:"UPDATE settlements SET due = ?2, declined = declined + 1 WHERE id = ?1"`
 	Removed     *sql.Stmt `sql:"UPDATE ledger SET gone = ?1 WHERE gone = 0 AND item = ?2 AND (box, uid) = (SELECT box, current FROM items WHERE id = ?2) RETURNING (SELECT account FROM boxes WHERE id = ledger.box), (SELECT x.box FROM boxes x WHERE x.id = ledger.box), uid"`
 	EraseOctets *sql.Stmt `sql:"DELETE FROM octets WHERE item = ?"`
 	Erase       *sql.Stmt `sql:"UPDATE items SET erased = 1 WHERE id = ? RETURNING file, mailbox, size + extra, extra"`

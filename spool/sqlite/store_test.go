@@ -146,7 +146,9 @@ const (
 	withoutHeads    = "DROP INDEX ledger_renumbered; DROP INDEX ledger_headless; ALTER TABLE ledger DROP COLUMN head; "
 	withoutErrands  = "DROP TABLE errands; ALTER TABLE items DROP COLUMN extra; "
 	withoutNotes    = "DROP TABLE notes; "
-	withoutProgress = "ALTER TABLE deliveries DROP COLUMN progress; "
+	withoutProgress = "ALTER TABLE deliveries DROP COLUMN progress; " + withoutDeclined
+
+	withoutDeclined = "DROP INDEX settlements_declined; ALTER TABLE settlements DROP COLUMN declined; "
 )
 
 func TestStoreOfBeforeLinesIsBroughtUpToDate(t *testing.T) {
@@ -196,6 +198,25 @@ func TestStoreOfBeforeNotesIsBroughtUpToDate(t *testing.T) {
 	sp := openSpool(t, dir, spool.Options{})
 	if refused, err := sp.Remember(t.Context(), "desk", "msg_1", spool.Note{Key: "k", For: time.Hour, Most: 1}); refused != nil || err != nil {
 		t.Errorf("remembered: %+v, %v", refused, err)
+	}
+}
+
+func TestStoreOfBeforeDeclinesIsBroughtUpToDate(t *testing.T) {
+	dir := t.TempDir()
+	sp := openSpool(t, dir, spool.Options{})
+	o, err := sp.Stage(t.Context(), strings.NewReader("a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := spool.Policy{After: spool.Action{Verb: spool.Seen}, Taken: true}
+	if _, err := sp.Take(t.Context(), spool.Taken{Mailbox: "m", Protocol: "imap", BoxKey: box, UID: "1/1", Octets: o, Policy: seen}); err != nil {
+		t.Fatal(err)
+	}
+	sp.Close()
+	change(t, dir, withoutDeclined+"PRAGMA user_version = 6")
+	sp = openSpool(t, dir, spool.Options{})
+	if due, err := sp.Settlements(t.Context(), "m"); err != nil || len(due) != 1 || due[0].Declined != 0 {
+		t.Errorf("due %+v, error %v", due, err)
 	}
 }
 
