@@ -33,19 +33,45 @@ func (p *parse) addressList(list []Address, s, where string) []Address {
 			i += n - 1
 			p.problemOnce(ProblemBadAddress, where, "a comma in a name without quotes")
 		}
-		if len(list) >= p.lim.Addresses {
-			p.problemOnce(ProblemLimitAddresses, where, "the list has more addresses than the limit; the rest was left out")
-			break
-		}
 		if isNobody(e) {
 			p.problemOnce(ProblemBadAddress, where, "an empty group without its colon")
 			continue
 		}
-		if a, ok := p.address(e, where); ok {
-			list = append(list, a)
+		several := bareAddresses(e)
+		if several == nil {
+			several = []string{e}
+		} else {
+			p.problemOnce(ProblemBadAddress, where, "no comma between two addresses")
+		}
+		for _, e := range several {
+			if len(list) >= p.lim.Addresses {
+				p.problemOnce(ProblemLimitAddresses, where, "the list has more addresses than the limit; the rest was left out")
+				return list
+			}
+			if a, ok := p.address(e, where); ok {
+				list = append(list, a)
+			}
 		}
 	}
 	return list
+}
+
+// bareAddresses are the words of an element of which each is an address, as where
+// a program has left the commas out; nil for any other.
+func bareAddresses(e string) []string {
+	if strings.Count(e, "@") < 2 || strings.ContainsAny(e, `<>"()[]:=`) {
+		return nil
+	}
+	words := strings.Fields(e)
+	for _, w := range words {
+		if at := strings.IndexByte(w, '@'); at <= 0 || at != strings.LastIndexByte(w, '@') || at == len(w)-1 {
+			return nil
+		}
+	}
+	if len(words) < 2 {
+		return nil
+	}
+	return words
 }
 
 // isNobody tells whether an element is the name of the group that hides the

@@ -82,6 +82,9 @@ func TestOneBadAddressLosesNoOther(t *testing.T) {
 		{"mailto", "<mailto:j@a.test>", "j@a.test", ""},
 		{"single quotes", "'j@a.test' <j@a.test>", "j@a.test <j@a.test>", ""},
 		{"white space in the brackets", "a < j@a.test >", "a <j@a.test>", ""},
+		{"no comma between two", "a@a.test b@b.test, c@c.test", "a@a.test | b@b.test | c@c.test", ProblemBadAddress},
+		{"an at in a name without brackets", "a@b.test Ada c@c.test", "a@b.test Ada <c@c.test>", ""},
+		{"an obsolete route (RFC 5322 section 4.4)", "a <@b.test,@c.test:j@a.test>, d@a.test", "a <j@a.test> | d@a.test", ""},
 		{"two comments", "j@a.test (one) (two)", "one <j@a.test>", ""},
 	} {
 		m := read(t, "To: "+c.in, "", "x")

@@ -32,6 +32,8 @@ func TestBrokenEncodedWordsAreMended(t *testing.T) {
 		{"no padding", "=?utf-8?B?w6TDtg?=", "äö", ProblemBadEncodedWord},
 		{"a character cut in two between words", "=?utf-8?B?w6Q=?= =?utf-8?Q?=C3?= =?utf-8?Q?=B6?=", "äö", ""},
 		{"GBK cut in two between words", "=?gbk?B?xOM=?= =?gbk?Q?=BA?=\r\n =?gbk?Q?=C3?=", "你好", ""},
+		{"ISO-2022-JP cut in two within a character", "=?iso-2022-jp?B?GyRCJQ==?= =?iso-2022-jp?B?RhsoQg==?=", "テ", ""},
+		{"HZ", "=?hz-gb-2312?Q?~=7BDc~=7D?=", "你", ""},
 		{"white space in the text", "=?utf-8?Q?a b?=", "a b", ProblemBadEncodedWord},
 		{"white space in base64", "=?utf-8?B?w6T DtsO8?=", "äöü", ProblemBadEncodedWord},
 		{"no white space between words", "=?utf-8?Q?a?==?utf-8?Q?b?=", "ab", ""},

@@ -70,6 +70,9 @@ func (p *parse) deliveryStatus(pt, root *part) {
 		if email == "" {
 			email = typedValue(original)
 		}
+		if n := len(email); n > 2 && email[0] == '<' && email[n-1] == '>' {
+			email = email[1 : n-1] // which RFC 3464, section 2.3.2 does not have
+		}
 		if email == "" || len(b.Recipients) >= maxBounced {
 			continue
 		}
