@@ -30,6 +30,7 @@ var sinkKinds = []sinkKind{
 	{"file", file.Options{}, sinkOf(file.New)},
 	{"s3", s3.Options{}, sinkOf(s3.New)},
 	natsKind,
+	amqpKind,
 	redisKind,
 }
 

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -152,18 +153,38 @@ func (p *Proc) awaitReady(t testing.TB, ready func() error) {
 }
 
 // saidBy is the first line a server answers to an opening.
-func saidBy(addr, opening string) (string, error) {
+func saidBy(addr, opening string) (line string, err error) {
+	err = talk(addr, opening, func(r *bufio.Reader) error {
+		line, err = r.ReadString('\n')
+		return err
+	})
+	return strings.TrimSpace(line), err
+}
+
+// octetsOf are the first n octets a server answers to an opening.
+func octetsOf(addr, opening string, n int) ([]byte, error) {
+	b := make([]byte, n)
+	return b, talk(addr, opening, func(r *bufio.Reader) error {
+		_, err := io.ReadFull(r, b)
+		return err
+	})
+}
+
+func listening(addr string) error {
+	return talk(addr, "", func(*bufio.Reader) error { return nil })
+}
+
+func talk(addr, opening string, listen func(*bufio.Reader) error) error {
 	c, err := net.DialTimeout("tcp", addr, time.Second)
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer c.Close()
 	c.SetDeadline(time.Now().Add(5 * time.Second))
-	if _, err := c.Write([]byte(opening)); err != nil {
-		return "", err
+	if _, err := io.WriteString(c, opening); err != nil {
+		return err
 	}
-	line, err := bufio.NewReader(c).ReadString('\n')
-	return strings.TrimSpace(line), err
+	return listen(bufio.NewReader(c))
 }
 
 // Stop asks the process to end (SIGTERM), and returns when it has.

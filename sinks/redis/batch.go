@@ -39,15 +39,23 @@ const (
 	mostOctets   = 4 << 20
 )
 
-// batches sends requests, one batch at a time: what comes while one is under way
-// leaves together in the next.
+// batches sends requests, over several lanes at once: what comes while all are busy
+// leaves together with the next.
 type batches struct {
-	send func([]*request) // finishes each
+	send func(lane int, batch []*request) // finishes each
 
 	work    sync.WaitGroup
 	mu      sync.Mutex
 	waiting []*request
-	busy    bool
+	idle    []int // lanes
+}
+
+func newBatches(lanes int, send func(lane int, batch []*request)) *batches {
+	b := &batches{send: send}
+	for i := range lanes {
+		b.idle = append(b.idle, lanes-1-i)
+	}
+	return b
 }
 
 // add has a request sent, and finished.
@@ -55,24 +63,25 @@ func (b *batches) add(r *request) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.waiting = append(b.waiting, r)
-	if !b.busy {
-		b.busy = true
-		b.work.Go(b.drain)
+	if last := len(b.idle) - 1; last >= 0 {
+		lane := b.idle[last]
+		b.idle = b.idle[:last]
+		b.work.Go(func() { b.drain(lane) })
 	}
 }
 
 // wait returns when nothing is under way.
 func (b *batches) wait() { b.work.Wait() }
 
-func (b *batches) drain() {
-	for batch := b.next(); batch != nil; batch = b.next() {
-		b.send(batch)
+func (b *batches) drain(lane int) {
+	for batch := b.next(lane); batch != nil; batch = b.next(lane) {
+		b.send(lane, batch)
 	}
 }
 
-// next takes the batch to send; nil ends the work. Requests nobody waits for are
+// next takes the batch to send; nil says that there is none, and the lane idle. Requests nobody waits for are
 // not sent.
-func (b *batches) next() []*request {
+func (b *batches) next(lane int) []*request {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var batch []*request
@@ -90,7 +99,9 @@ func (b *batches) next() []*request {
 		b.waiting[0] = nil
 		b.waiting = b.waiting[1:]
 	}
-	b.busy = batch != nil
+	if batch == nil {
+		b.idle = append(b.idle, lane)
+	}
 	return batch
 }
 

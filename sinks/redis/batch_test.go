@@ -24,13 +24,32 @@ func asked(t *testing.T, ctx context.Context) *request {
 	return &request{ctx: ctx, message: made, done: make(chan struct{})}
 }
 
+func TestLanesAreUsedAtOnce(t *testing.T) {
+	begun, goOn := make(chan int), make(chan struct{})
+	b := newBatches(3, func(lane int, batch []*request) {
+		begun <- lane
+		<-goOn
+		fail(batch, nil)
+	})
+	used := map[int]bool{}
+	for range 3 {
+		b.add(asked(t, t.Context()))
+		used[<-begun] = true
+	}
+	close(goOn)
+	b.wait()
+	if len(used) != 3 {
+		t.Errorf("lanes %v", used)
+	}
+}
+
 func TestWhatComesWhileABatchIsUnderWayLeavesTogether(t *testing.T) {
 	begun, goOn := make(chan int), make(chan struct{})
-	b := &batches{send: func(batch []*request) {
+	b := newBatches(1, func(_ int, batch []*request) {
 		begun <- len(batch)
 		<-goOn
 		fail(batch, nil)
-	}}
+	})
 	b.add(asked(t, t.Context()))
 	if n := <-begun; n != 1 {
 		t.Errorf("the first batch has %d", n)
@@ -53,11 +72,11 @@ func TestWhatComesWhileABatchIsUnderWayLeavesTogether(t *testing.T) {
 
 func TestWhatNobodyWaitsForIsNotSent(t *testing.T) {
 	begun, goOn := make(chan int), make(chan struct{})
-	b := &batches{send: func(batch []*request) {
+	b := newBatches(1, func(_ int, batch []*request) {
 		begun <- len(batch)
 		<-goOn
 		fail(batch, nil)
-	}}
+	})
 	b.add(asked(t, t.Context()))
 	<-begun
 	ctx, cancel := context.WithCancel(t.Context())
@@ -74,14 +93,14 @@ func TestWhatNobodyWaitsForIsNotSent(t *testing.T) {
 func TestABatchIsBounded(t *testing.T) {
 	var sizes []int
 	begun, goOn := make(chan struct{}), make(chan struct{})
-	b := &batches{send: func(batch []*request) {
+	b := newBatches(1, func(_ int, batch []*request) {
 		if len(sizes) == 0 {
 			close(begun)
 			<-goOn
 		}
 		sizes = append(sizes, len(batch))
 		fail(batch, nil)
-	}}
+	})
 	b.add(asked(t, t.Context()))
 	<-begun
 	for range mostRequests + 10 {

@@ -8,8 +8,8 @@
 // appendfsync always, in memory with everysec, and on replicas or disks where wait
 // asks for them (WAIT, WAITAOF), whose answer is then part of the acknowledgement.
 //
-//	batch.go    deliveries that come together leave in one pipeline
-//	session.go  the connection, which internal/link makes again when it is lost
+//	batch.go    deliveries that come while others are under way leave in one pipeline
+//	session.go  a connection, which internal/link makes again when it is lost
 //	grade.go    whose fault an error is
 package redis
 
@@ -41,8 +41,8 @@ type Sink struct {
 	mask    queue.Mask
 	json    bool // so that an entry need not say what its body is
 	clock   clock.Clock
-	link    *link.Link[*session]
-	batches batches
+	lanes   []*link.Link[*session]
+	batches *batches
 	limit   atomic.Int64 // what the server takes of a value; 0: it was not asked yet
 
 	delivering sync.RWMutex // held by every Deliver, and by Close to wait for them
@@ -50,6 +50,10 @@ type Sink struct {
 
 // usualLimit is proto-max-bulk-len as Redis comes.
 const usualLimit = 512 << 20
+
+// mostLanes is how many pipelines are under way at once, each on a connection of its
+// own. Redis syncs once for all that it has read.
+const mostLanes = 4
 
 // longestKey is how long the name of a stream may be, in octets.
 const longestKey = 512
@@ -73,8 +77,10 @@ func New(name string, o Options, r payload.Renderer, e sinks.Env) (*Sink, error)
 	if s.maker, err = queue.NewMaker(o.Options, r, e.Clock, taken...); err != nil {
 		return nil, err
 	}
-	s.link = link.New(s.connect, (*session).close, e.Clock)
-	s.batches.send = s.send
+	for range min(e.Concurrency, mostLanes) {
+		s.lanes = append(s.lanes, link.New(s.connect, (*session).close, e.Clock))
+	}
+	s.batches = newBatches(len(s.lanes), s.send)
 	return s, nil
 }
 
@@ -83,7 +89,7 @@ func (s *Sink) Deliver(ctx context.Context, d *sinks.Delivery) (sinks.Receipt, e
 	s.delivering.RLock()
 	defer s.delivering.RUnlock()
 	if s.limit.Load() == 0 {
-		if _, err := s.link.Use(ctx); err != nil {
+		if _, err := s.lanes[0].Use(ctx); err != nil {
 			return sinks.Receipt{}, s.unconnected(err)
 		}
 	}
@@ -136,7 +142,9 @@ func (s *Sink) entry(d *sinks.Delivery) (*queue.Message, *redis.XAddArgs, error)
 func (s *Sink) Close() error {
 	s.delivering.Lock()
 	defer s.delivering.Unlock()
-	s.link.Close() // what nobody waits for any more is cut short
+	for _, l := range s.lanes {
+		l.Close() // what nobody waits for any more is cut short
+	}
 	s.batches.wait()
 	return nil
 }
@@ -146,11 +154,12 @@ func (s *Sink) Close() error {
 func (s *Sink) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "redis %s to %s", s.name, s.target) }
 
 // send sends a batch in one pipeline and tells each request what became of it.
-func (s *Sink) send(batch []*request) {
+func (s *Sink) send(lane int, batch []*request) {
+	to := s.lanes[lane]
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	stop := giveUp(batch, cancel)
-	c, err := s.link.Use(ctx)
+	c, err := to.Use(ctx)
 	stop()
 	if err != nil {
 		fail(batch, s.unconnected(err))
@@ -172,9 +181,9 @@ func (s *Sink) send(batch []*request) {
 	_, err = pipe.Exec(limited)
 	var said redis.Error
 	if err == nil || errors.As(err, &said) && !isLast(said) {
-		s.link.Worked()
+		to.Worked()
 	} else {
-		s.link.Broken(c)
+		to.Broken(c)
 	}
 	for i, r := range batch {
 		id, err := added[i].Result()

@@ -2,6 +2,7 @@ package sinktest
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
 	"testing"
 
@@ -15,9 +16,15 @@ import (
 // recorded"), and what peer takes to hand the same octets over ("client"), as many
 // at once. peer may be nil.
 func Bench(b *testing.B, s sinks.Sink, concurrency int, peer func() error) {
-	d := Delivery(b, 1, Numbered(1))
+	var delivery atomic.Int64
 	b.Run("delivered", func(b *testing.B) {
-		atOnceFor(b, concurrency, func() error { _, err := s.Deliver(context.Background(), d); return err })
+		first := Delivery(b, 1, Numbered(1))
+		atOnceFor(b, concurrency, func() error {
+			d := *first
+			d.ID = fmt.Sprintf("msg_%d", delivery.Add(1)) // no two at once have the same
+			_, err := s.Deliver(context.Background(), &d)
+			return err
+		})
 	})
 	if peer != nil {
 		b.Run("client", func(b *testing.B) { atOnceFor(b, concurrency, peer) })

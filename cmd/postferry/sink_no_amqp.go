@@ -1,0 +1,5 @@
+//go:build no_amqp
+
+package main
+
+var amqpKind = leftOut("amqp")
