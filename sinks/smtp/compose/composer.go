@@ -199,7 +199,19 @@ func (x *draft) recipients() error {
 			*l.into = list
 		}
 	}
-	x.to, x.cc, x.bcc = slices.Concat(x.to, x.w.To), slices.Concat(x.cc, x.w.CC), slices.Concat(x.bcc, x.w.BCC)
+	for _, l := range []struct{ wished, into *[]parser.Address }{{&x.w.To, &x.to}, {&x.w.CC, &x.cc}, {&x.w.BCC, &x.bcc}} {
+		if len(*l.wished) == 0 {
+			continue
+		}
+		*l.into = nil
+		for _, a := range *l.wished {
+			a, err := cleaned(a)
+			if err != nil {
+				return impossible("an address that was asked for", err)
+			}
+			*l.into = append(*l.into, a)
+		}
+	}
 	own := x.ownBoxes()
 	if !isAnswer(x.action) {
 		origin := sameBox(x.d.Origin.Address)
