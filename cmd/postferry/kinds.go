@@ -29,6 +29,7 @@ var sinkKinds = []sinkKind{
 	{"webhook", webhook.Options{}, sinkOf(webhook.New)},
 	{"file", file.Options{}, sinkOf(file.New)},
 	{"s3", s3.Options{}, sinkOf(s3.New)},
+	execKind,
 	natsKind,
 	amqpKind,
 	redisKind,

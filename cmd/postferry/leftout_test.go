@@ -13,8 +13,9 @@ import (
 // leftOut are the kinds of sinks that a build tag leaves out, each with a value
 // for every key it requires.
 var leftOut = map[string]string{
-	"nats":  `url: "nats://127.0.0.1:4222", subject: mail`,
 	"amqp":  `url: "amqp://127.0.0.1:5672/", routing_key: mail`,
+	"exec":  `command: [/bin/true]`,
+	"nats":  `url: "nats://127.0.0.1:4222", subject: mail`,
 	"redis": `url: "redis://127.0.0.1:6379/0", stream: mail`,
 }
 

@@ -168,12 +168,13 @@ const longestValue = 2 << 10
 // Value is a text of a mail as a header field may have it, in every protocol: what
 // controls becomes a space, and what exceeds 2 KiB is cut.
 func Value(s string) string {
+	s = strings.ToValidUTF8(s[:min(len(s), longestValue)], "\uFFFD")
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
 			return ' '
 		}
 		return r
-	}, strings.ToValidUTF8(s[:min(len(s), longestValue)], "\uFFFD"))
+	}, strings.ToValidUTF8(s[:min(len(s), longestValue)], ""))
 }
 
 // Mask takes secrets out of the texts of servers and libraries. The zero Mask

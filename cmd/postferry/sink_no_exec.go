@@ -1,0 +1,5 @@
+//go:build no_exec
+
+package main
+
+var execKind = leftOut("exec")
