@@ -2,9 +2,11 @@ package payload
 
 import (
 	"bytes"
+	"encoding/json"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -106,6 +108,57 @@ func TestTheEventIsValidAgainstThePublishedSchema(t *testing.T) {
 		}
 		if validate(schema, broken) == nil {
 			t.Errorf("%s passes", what)
+		}
+	}
+}
+
+// TestTheDocumentationExplainsEveryFieldOfTheSchema looks for each name in code.
+func TestTheDocumentationExplainsEveryFieldOfTheSchema(t *testing.T) {
+	octets, err := os.ReadFile("../../docs/payload.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var schema any
+	if err := json.Unmarshal(octets, &schema); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile("../../docs/payload.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	inCode := map[string]bool{}
+	for _, code := range regexp.MustCompile("`[^`\n]+`").FindAllString(string(text), -1) {
+		for _, word := range regexp.MustCompile(`\w+`).FindAllString(code, -1) {
+			inCode[word] = true
+		}
+	}
+	names := map[string]bool{}
+	propertiesOf(schema, names)
+	if len(names) < 70 {
+		t.Fatalf("the schema has only %d names", len(names))
+	}
+	for name := range names {
+		if !inCode[name] {
+			t.Errorf("docs/payload.md does not explain %s", name)
+		}
+	}
+}
+
+// propertiesOf collects the names of all properties in a schema.
+func propertiesOf(schema any, names map[string]bool) {
+	switch s := schema.(type) {
+	case map[string]any:
+		if properties, ok := s["properties"].(map[string]any); ok {
+			for name := range properties {
+				names[name] = true
+			}
+		}
+		for _, below := range s {
+			propertiesOf(below, names)
+		}
+	case []any:
+		for _, below := range s {
+			propertiesOf(below, names)
 		}
 	}
 }
