@@ -13,6 +13,7 @@ import (
 	"github.com/postferry/postferry/sinks/file"
 	"github.com/postferry/postferry/sinks/payload"
 	"github.com/postferry/postferry/sinks/s3"
+	"github.com/postferry/postferry/sinks/smtp"
 	"github.com/postferry/postferry/sinks/webhook"
 )
 
@@ -29,6 +30,7 @@ var sinkKinds = []sinkKind{
 	{"webhook", webhook.Options{}, sinkOf(webhook.New)},
 	{"file", file.Options{}, sinkOf(file.New)},
 	{"s3", s3.Options{}, sinkOf(s3.New)},
+	{"smtp", smtp.Options{}, sinkOf(smtp.New)},
 	execKind,
 	natsKind,
 	amqpKind,

@@ -43,6 +43,7 @@ type sinkSetup struct {
 	*config.Sink
 	make     maker
 	renderer payload.Renderer
+	env      sinks.Env
 }
 
 // load reads the configuration. All that is wrong with it is in the one error,
@@ -104,13 +105,18 @@ func (s *setup) tryKinds(skipSecrets bool) error {
 		_, err := m.open(env)
 		found(m.Section, err)
 	}
+	sends := map[string][]string{}
 	for _, k := range s.sinks {
 		sink, err := k.sink(true)
 		if err == nil {
+			if to, ok := sink.(interface{ Recipients() []string }); ok {
+				sends[k.Name] = to.Recipients()
+			}
 			err = sink.Close()
 		}
 		found(k.Section, err)
 	}
+	errs = append(errs, s.rings(sends)...)
 	return config.Join(errs...)
 }
 
@@ -178,7 +184,7 @@ func (s *setup) sink(k *config.Sink) error {
 			return err
 		}
 		r, formatErr := s.renderer(k)
-		s.sinks = append(s.sinks, sinkSetup{k, make, r})
+		s.sinks = append(s.sinks, sinkSetup{k, make, r, sinks.Env{Version: thisBuild().Version, Concurrency: k.Concurrency, Own: s.own()}})
 		return errors.Join(err, formatErr, k.Section.Error("retry", schedule(k.Retry).Validate()))
 	}
 	return k.Section.OneOf("type", k.Type, names)
@@ -304,6 +310,9 @@ func (k sinkSetup) destination(inert bool) (sinks.Destination, error) {
 		Sink: sink, Concurrency: k.Concurrency, Retry: schedule(k.Retry), Exact: !k.Retry.Jitter, Interval: interval(k.Rate), Order: sinks.Order(k.Order),
 	}
 	d.Wants = k.wants()
+	if l, ok := sink.(interface{ Longest() time.Duration }); ok {
+		d.Timeout = l.Longest()
+	}
 	if inert {
 		return d, nil
 	}
@@ -312,7 +321,8 @@ func (k sinkSetup) destination(inert bool) (sinks.Destination, error) {
 }
 
 func (k sinkSetup) sink(inert bool) (sinks.Sink, error) {
-	return k.make(k.renderer, sinks.Env{Version: thisBuild().Version, Concurrency: k.Concurrency, Inert: inert})
+	k.env.Inert = inert
+	return k.make(k.renderer, k.env)
 }
 
 // schedule is a retry block as the dispatcher counts: Steps[n] is the wait after
