@@ -26,7 +26,7 @@ build:
 # processes of their own, which the race detector would only slow.
 test: deps
 	go test $(RACE) -shuffle=on -timeout 20m ./...
-	go test -shuffle=on -timeout 20m ./fetcher/pop3 ./parser ./spool/sqlite ./sinks/payload ./cmd/postferry -run '$(PROOF)'
+	go test -shuffle=on -timeout 20m ./fetcher/imap ./fetcher/pop3 ./parser ./spool/sqlite ./sinks/payload ./cmd/postferry -run '$(PROOF)'
 
 check: test lint vuln
 

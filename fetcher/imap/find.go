@@ -166,7 +166,7 @@ func (x *session) list(ctx context.Context) ([]folder, error) {
 	err := x.do(ctx, "listing the folders", func() error {
 		list := x.client.List("", "*", o)
 		for d := list.Next(); d != nil; d = list.Next() {
-			if len(all) < maxFolders && !unselectable(d) {
+			if len(all) < maxFolders && len(d.Mailbox) <= maxFolderName && !unselectable(d) {
 				all = append(all, folder{d.Mailbox, d.Delim, useOf(d)})
 			}
 		}

@@ -15,6 +15,9 @@ import (
 // maxFolders bounds how many names of boxes are kept.
 const maxFolders = 10_000
 
+// maxFolderName bounds the octets of one; what is longer is passed over.
+const maxFolderName = 4 << 10
+
 // ErrNoFolder is in the chain of the error of a box that the account does not
 // have.
 var ErrNoFolder = errors.New("the account has no such folder")

@@ -19,7 +19,7 @@ const (
 	maxLiteral  = 64 << 10          // octets of a literal that is not a mail
 	maxBody     = DefaultMaxOctets  // octets of a literal that is a mail
 	leastLine   = 64                // what a shorter line counts as
-	maxLines    = 64 << 20          // octets outside literals between two tagged responses
+	maxLines    = 64 << 20          // octets outside mails between two tagged responses
 	maxAnswer   = maxBody + 256<<20 // octets of literals between two tagged responses, beyond the mails that were wanted
 )
 
@@ -188,6 +188,12 @@ func (g *guard) pass(line []byte, then state, literal int64) error {
 	if literal > 0 {
 		if err := g.spend(literal); err != nil {
 			return err
+		}
+		// What is no mail is held, as lines are.
+		if then == passing {
+			if g.lines += literal; g.lines > maxLines {
+				return violatef("more than %d octets without an end of the answer", maxLines)
+			}
 		}
 	}
 	g.out, g.literal, g.open = line, max(literal, 0), then

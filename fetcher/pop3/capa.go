@@ -90,7 +90,7 @@ const stepUserCapabilities = "capabilities of the user"
 func (x *session) ask(ctx context.Context) error {
 	var fresh offers
 	err := x.do(ctx, "asking for the capabilities", func() error {
-		x.g.expect(func(line []byte) error {
+		x.g.collect(func(line []byte) error {
 			fresh.learn(string(line))
 			return nil
 		}, maxCapa)

@@ -47,6 +47,7 @@ type guard struct {
 	next    func() ([]byte, error)
 	lines   lineCheck // of the listing that is expected, or nil
 	left    int       // lines it may still have
+	quiet   bool      // they are for the check alone: the library sees none of them
 	refused *refusal  // the last reply, if it was an -ERR
 	heard   *string   // where the words of the next reply go too, or nil
 	err     error
@@ -64,13 +65,20 @@ func newGuard(c connection) *guard {
 // expect prepares for one reply: a status line, and where lines is not nil and
 // the status is +OK, at most n lines that pass it.
 func (g *guard) expect(lines lineCheck, n int) {
-	g.next, g.lines, g.left, g.refused = g.status, lines, n, nil
+	g.next, g.lines, g.left, g.quiet, g.refused = g.status, lines, n, false, nil
 	if g.err == nil && len(g.pending) > 0 {
 		g.err = violatef("a reply was not read to its end")
 	}
 	if g.err == nil && g.r.Buffered() > 0 {
 		g.err = violatef("the server sent %q before it was asked", g.peek())
 	}
+}
+
+// collect is expect for lines that are for take alone: the library, which would keep
+// all of them, is given none.
+func (g *guard) collect(take lineCheck, n int) {
+	g.expect(take, n)
+	g.quiet = true
 }
 
 // Read implements net.Conn for the library.
@@ -119,21 +127,25 @@ func (g *guard) status() ([]byte, error) {
 
 // listing reads a further line of a multi-line reply.
 func (g *guard) listing() ([]byte, error) {
-	line, err := g.line()
-	if err != nil {
-		return nil, err
+	for {
+		line, err := g.line()
+		if err != nil {
+			return nil, err
+		}
+		if string(line) == "." {
+			g.next = g.nothing
+			return []byte(".\r\n"), nil
+		}
+		if g.left--; g.left < 0 {
+			return nil, violatef("the server lists more than it has counted")
+		}
+		if err := g.lines(bytes.TrimPrefix(line, []byte("."))); err != nil {
+			return nil, err
+		}
+		if !g.quiet {
+			return append(bytes.Clone(line), "\r\n"...), nil
+		}
 	}
-	if string(line) == "." {
-		g.next = g.nothing
-		return []byte(".\r\n"), nil
-	}
-	if g.left--; g.left < 0 {
-		return nil, violatef("the server lists more than it has counted")
-	}
-	if err := g.lines(bytes.TrimPrefix(line, []byte("."))); err != nil {
-		return nil, err
-	}
-	return append(bytes.Clone(line), "\r\n"...), nil
 }
 
 // nothing is what follows a reply.

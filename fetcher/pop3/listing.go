@@ -157,7 +157,7 @@ type unique struct {
 func (x *session) uniques(ctx context.Context, count int, headers *bool) (all []unique, err error) {
 	lacking := x.offers.named && !x.offers.has("UIDL") || !x.offers.named && !x.src.unique.Load()
 	err = x.do(ctx, listing, func() error {
-		x.g.expect(func(line []byte) error {
+		x.g.collect(func(line []byte) error {
 			u, err := parseUnique(line)
 			all = append(all, u)
 			return err

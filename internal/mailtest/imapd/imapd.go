@@ -30,11 +30,12 @@ const AllCaps = "IMAP4rev1 SASL-IR AUTH=PLAIN ID IDLE UIDPLUS MOVE ESEARCH"
 // beginning of a line of Octets is the command's tag, "$$" is one "$".
 type Reply struct {
 	Octets  string
-	Endless string // then repeated until the client goes away
-	Cut     bool   // then the connection is closed
-	Silent  bool   // then nothing more is ever said
-	Obey    bool   // then the server's own answer follows
-	Once    bool   // only the first time
+	Endless string            // then repeated until the client goes away
+	Stream  func(w io.Writer) // then what this writes, which may be too much to hold
+	Cut     bool              // then the connection is closed
+	Silent  bool              // then nothing more is ever said
+	Obey    bool              // then the server's own answer follows
+	Once    bool              // only the first time
 }
 
 // Say answers with these octets and goes on.
@@ -48,6 +49,11 @@ func Silence(octets string) Reply { return Reply{Octets: octets, Silent: true} }
 
 // Endless sends these octets, and then others again and again.
 func Endless(octets, again string) Reply { return Reply{Octets: octets, Endless: again} }
+
+// Stream sends these octets, and then what write writes.
+func Stream(octets string, write func(w io.Writer)) Reply {
+	return Reply{Octets: octets, Stream: write}
+}
 
 // Before sends these octets before the server's own answer.
 func Before(octets string) Reply { return Reply{Octets: octets, Obey: true} }
@@ -293,6 +299,13 @@ func (x *session) send(tag string, r Reply) bool {
 	defer x.wmu.Unlock()
 	if _, err := io.WriteString(x.c, withTag(tag, r.Octets)); err != nil {
 		return false
+	}
+	if r.Stream != nil {
+		w := bufio.NewWriter(x.c)
+		r.Stream(w)
+		if w.Flush() != nil {
+			return false
+		}
 	}
 	if r.Endless != "" {
 		chunk := []byte(strings.Repeat(r.Endless, 1+8192/len(r.Endless)))

@@ -25,12 +25,13 @@ import (
 
 // Reply is what the server does in place of its own reply.
 type Reply struct {
-	Octets  string // sent as they are
-	Endless string // then repeated until the client goes away
-	Cut     bool   // then the connection is closed
-	Silent  bool   // then nothing more is ever said
-	Obeyed  bool   // what was asked for is done before
-	Times   int    // how often it replaces; 0 is always
+	Octets  string            // sent as they are
+	Endless string            // then repeated until the client goes away
+	Stream  func(w io.Writer) // then what this writes, which may be too much to hold
+	Cut     bool              // then the connection is closed
+	Silent  bool              // then nothing more is ever said
+	Obeyed  bool              // what was asked for is done before
+	Times   int               // how often it replaces; 0 is always
 
 	Drip  string        // then this is sent, octet by octet
 	Every time.Duration // one
@@ -47,6 +48,11 @@ func Silence(octets string) Reply { return Reply{Octets: octets, Silent: true} }
 
 // Endless sends these octets, and then others again and again.
 func Endless(octets, again string) Reply { return Reply{Octets: octets, Endless: again} }
+
+// Stream sends these octets, and then what write writes.
+func Stream(octets string, write func(w io.Writer)) Reply {
+	return Reply{Octets: octets, Stream: write}
+}
 
 // Drips sends one octet at a time, so far apart, and again from the first when all
 // are sent.
@@ -298,6 +304,13 @@ func (x *session) send(r Reply) bool {
 	}
 	if r.Drip != "" && !x.drip(r) {
 		return false
+	}
+	if r.Stream != nil {
+		w := bufio.NewWriter(x.c)
+		r.Stream(w)
+		if w.Flush() != nil {
+			return false
+		}
 	}
 	if r.Endless != "" {
 		chunk := []byte(strings.Repeat(r.Endless, 1+8192/len(r.Endless)))
