@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -101,6 +103,42 @@ func TestRefusedMailIsADeadLetterAndStaysOnTheServer(t *testing.T) {
 	code, out, _ := w.run("status")
 	if code != 0 || !strings.Contains(out, "DEAD") {
 		t.Errorf("status: exit code %d\n%s", code, out)
+	}
+}
+
+func TestAMailThatATemplateCannotBeFilledWithIsADeadLetterAndTheOthersFlow(t *testing.T) {
+	w := newWorld(t)
+	w.fill([][]byte{
+		[]byte("From: Ada <ada@example.com>\r\nSubject: 2026-12-01\r\n\r\nx\r\n"),
+		[]byte("Subject: no date\r\n\r\nx\r\n"),
+		[]byte("From: Bob <bob@example.com>\r\nSubject: 2026-12-24\r\n\r\nx\r\n"),
+	})
+	w.write("mailboxes:\n" + w.box("inbox", "imaps", ada, "after: delete") + "\nsinks:\n" +
+		w.sink("app", w.receiver.URL, "format: template", "body: {due: '{{ date(message.subject) }}', by: '{{ message.from[0].email }}'}"))
+	if log := w.once(3); !regexp.MustCompile(`"took":"[0-9.]+(µs|ms|s)"`).MatchString(log) {
+		t.Errorf("the log does not say in words how long it took: %s", tail(log, 1000))
+	}
+	var got []string
+	for _, q := range w.receiver.Requests() {
+		got = append(got, string(q.Body))
+	}
+	slices.Sort(got)
+	if want := []string{`{"by":"ada@example.com","due":"2026-12-01T00:00:00Z"}`, `{"by":"bob@example.com","due":"2026-12-24T00:00:00Z"}`}; !slices.Equal(got, want) {
+		t.Errorf("the receiver got %q", got)
+	}
+	if left := w.dovecot.Count(t, ada, "INBOX"); left != 1 {
+		t.Errorf("%d mails left on the server, want the one that is dead", left)
+	}
+	code, out, _ := w.run("dead", "list", "-o", "json")
+	if code != 0 || !strings.Contains(out, `"state": "dead"`) {
+		t.Errorf("dead list: exit code %d\n%s", code, out)
+	}
+	id := regexp.MustCompile(`"id":"?(\w+)`).FindStringSubmatch(strings.ReplaceAll(out, " ", ""))
+	if id == nil {
+		t.Fatalf("no id in %s", out)
+	}
+	if code, out, _ := w.run("show", id[1]); code != 0 || !strings.Contains(out, "body.due") {
+		t.Errorf("show says not why: exit code %d\n%s", code, out)
 	}
 }
 

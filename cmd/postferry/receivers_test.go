@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -23,6 +24,7 @@ func TestReceiversOfTheExamplesVerifyWhatTheProgramSends(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
+	countLines(t, filepath.Join(dir, "go", "main.go"))
 	const other = "whsec_ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA="
 	w := newWorld(t)
 	w.fill([][]byte{[]byte(invoiceMail), []byte("Subject: two\r\n\r\n\xff\xfe \xe2\x98\x83\r\n")})
@@ -34,6 +36,9 @@ func TestReceiversOfTheExamplesVerifyWhatTheProgramSends(t *testing.T) {
 		_, port, err := net.SplitHostPort(address)
 		if err != nil {
 			t.Fatal(err)
+		}
+		if source := command[len(command)-1]; name != "go" {
+			countLines(t, source)
 		}
 		path, err := exec.LookPath(command[0])
 		if err != nil {
@@ -103,5 +108,14 @@ func TestReceiversOfTheExamplesVerifyWhatTheProgramSends(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// countLines holds a receiver to what a reader takes in at a glance.
+func countLines(t *testing.T, source string) {
+	t.Helper()
+	text, err := os.ReadFile(source)
+	if n := bytes.Count(text, []byte("\n")); err != nil || n == 0 || n >= 40 {
+		t.Errorf("%s has %d lines: %v", source, n, err)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -260,15 +262,27 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 }
 
 func TestARequestIsMadeOnceOnAConnectionThatIsUsedAgain(t *testing.T) {
-	r := mailtest.NewReceiver(t)
-	s := makeSink(t, Options{URL: r.URL}, sinks.Env{})
+	var connections, requests atomic.Int64
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		requests.Add(1)
+		io.Copy(io.Discard, q.Body)
+		io.WriteString(w, "queued")
+	}))
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			connections.Add(1)
+		}
+	}
+	server.Start()
+	defer server.Close()
+	s := makeSink(t, Options{URL: server.URL}, sinks.Env{})
 	for i := range 20 {
 		if _, err := s.Deliver(t.Context(), sinktest.Delivery(t, i, sinktest.Mail)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if n := r.Count(); n != 20 {
-		t.Errorf("%d requests", n)
+	if requests.Load() != 20 || connections.Load() != 1 {
+		t.Errorf("%d requests on %d connections", requests.Load(), connections.Load())
 	}
 }
 
@@ -367,6 +381,37 @@ func TestTLSFailuresAreTheSinksFault(t *testing.T) {
 				t.Errorf("%s: %v", verdictOf(err), err)
 			}
 		})
+	}
+}
+
+func TestTheSinkShowsItsCertificateToAReceiverThatAsksForIt(t *testing.T) {
+	ca, client := newCA(t), newCA(t)
+	certificate := client.Server().Certificates[0]
+	key, err := x509.MarshalPKCS8PrivateKey(certificate.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	certFile, keyFile := filepath.Join(dir, "client.pem"), filepath.Join(dir, "client.key")
+	for file, block := range map[string]*pem.Block{certFile: {Type: "CERTIFICATE", Bytes: certificate.Certificate[0]}, keyFile: {Type: "PRIVATE KEY", Bytes: key}} {
+		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var shown atomic.Value
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		shown.Store(q.TLS.PeerCertificates[0].Raw)
+	}))
+	server.TLS = ca.Server()
+	server.TLS.ClientAuth = tls.RequireAnyClientCert
+	server.StartTLS()
+	defer server.Close()
+	s := makeSink(t, Options{URL: server.URL, TLS: config.TLS{CAFile: caFile(t, ca), ClientCert: certFile, ClientKey: keyFile}}, sinks.Env{})
+	if _, err := deliver(t, s); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := shown.Load().([]byte); !bytes.Equal(got, certificate.Certificate[0]) {
+		t.Error("the receiver saw another certificate")
 	}
 }
 

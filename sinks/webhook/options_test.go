@@ -89,6 +89,16 @@ func TestTheRequestIsAsConfigured(t *testing.T) {
 	}
 }
 
+func TestABearerTokenIsSent(t *testing.T) {
+	r := mailtest.NewReceiver(t)
+	if _, err := deliver(t, makeSink(t, Options{URL: r.URL, Bearer: secret.New("token-1")}, sinks.Env{})); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.Requests()[0].Header.Get("Authorization"); got != "Bearer token-1" {
+		t.Errorf("Authorization is %q", got)
+	}
+}
+
 func TestAProxyIsUsedAndItsPasswordKept(t *testing.T) {
 	r := mailtest.NewReceiver(t)
 	var authorization string
