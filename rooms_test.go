@@ -29,7 +29,7 @@ var rooms = []struct {
 	{"sinks/payload", []string{"sinks", "parser", "blob", "leaves"}},
 	{"sinks/smtp", []string{"sinks", "sinks/payload", "sinks/smtp/submit", "sinks/smtp/compose", "spool", "parser", "blob", "config", "leaves"}},
 	{"sinks/smtp/submit", []string{"leaves"}},
-	{"sinks/smtp/compose", []string{"sinks", "sinks/payload", "sinks/smtp/submit", "parser", "config", "leaves"}},
+	{"sinks/smtp/compose", []string{"sinks", "sinks/payload", "sinks/smtp/submit", "spool", "parser", "config", "leaves"}},
 	{"sinks/queue", []string{"sinks", "sinks/payload", "parser", "config", "leaves"}},
 	{"sinks/*", []string{"sinks", "sinks/payload", "sinks/queue", "spool", "parser", "blob", "config", "leaves"}},
 	{"spool", []string{"leaves"}},

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/postferry/postferry/config"
+	"github.com/postferry/postferry/sinks"
 )
 
 // address is the mailbox's own, where its user name is one.
@@ -25,19 +25,54 @@ func (s *setup) own() (all []string) {
 	return all
 }
 
+// mailer is a sink that sends mail.
+type mailer interface {
+	// Recipients are the addresses it sends to whatever a mail says.
+	Recipients() []string
+	// Complete tells whether it can send something for a mail that is routed to it,
+	// and not only what an answer asks for.
+	Complete() error
+}
+
+// complete refuses a route to a sink that has nothing to send.
+func (s *setup) complete(k sinkSetup, m mailer) error {
+	for _, box := range s.mailboxes {
+		if slices.ContainsFunc(box.routes, func(r sinks.Route) bool { return r.To == k.Name }) {
+			return k.Section.Error("", m.Complete())
+		}
+	}
+	return nil
+}
+
+// sendersOf are a sink, and those that its answers may ask for mail.
+func (s *setup) sendersOf(sink string) []string { return append([]string{sink}, s.asks[sink]...) }
+
+// reaches tells whether mail to an address comes to the mailbox of another: without
+// regard to case, and with any tag.
+func reaches(address, mailbox string) bool {
+	local, domain, _ := strings.Cut(strings.ToLower(address), "@")
+	local, _, _ = strings.Cut(local, "+")
+	own, at, _ := strings.Cut(mailbox, "@")
+	own, _, _ = strings.Cut(own, "+")
+	return mailbox != "" && local == own && domain == at
+}
+
 // rings finds mailboxes whose mail comes back to them: sent by a sink to another
 // mailbox of this configuration, or itself, and so on. sends are the addresses each
-// sink sends to whatever a mail says.
+// sink sends to whatever a mail says. Conditions of routes do not count: what they
+// let through is for the mail to say.
 func (s *setup) rings(sends map[string][]string) (errs []error) {
 	next := map[string][]string{} // mailboxes, by name
-	by := map[[2]string]*config.Route{}
+	by := map[[2]string]string{} // the sink
 	for _, m := range s.mailboxes {
 		for i := range m.Deliver {
-			for _, a := range sends[m.Deliver[i].To] {
-				for _, to := range s.mailboxes {
-					if to.address() != "" && strings.EqualFold(to.address(), a) {
-						next[m.Name] = append(next[m.Name], to.Name)
-						by[[2]string{m.Name, to.Name}] = &m.Deliver[i]
+			for _, sink := range s.sendersOf(m.Deliver[i].To) {
+				for _, a := range sends[sink] {
+					for _, to := range s.mailboxes {
+						if reaches(a, to.address()) {
+							next[m.Name] = append(next[m.Name], to.Name)
+							by[[2]string{m.Name, to.Name}] = sink
+						}
 					}
 				}
 			}
@@ -46,7 +81,7 @@ func (s *setup) rings(sends map[string][]string) (errs []error) {
 	for _, m := range s.mailboxes {
 		if way := wayBack(next, m.Name, m.Name, map[string]bool{}); way != nil {
 			ring := strings.Join(append([]string{m.Name}, way...), " to ")
-			errs = append(errs, m.Section.Errorf("deliver", "mail would go round in circles: from %s, by sink %s; change its to, or leave the route out", ring, by[[2]string{m.Name, way[0]}].To))
+			errs = append(errs, m.Section.Errorf("deliver", "mail would go round in circles: from %s, by sink %s; change its to, or leave the route out", ring, by[[2]string{m.Name, way[0]}]))
 			return errs
 		}
 	}

@@ -30,6 +30,7 @@ type setup struct {
 	*config.Config
 	mailboxes []mailboxSetup
 	sinks     []sinkSetup
+	asks      map[string][]string // by sink, those that its answers may ask for mail
 }
 
 type mailboxSetup struct {
@@ -64,7 +65,7 @@ func (c *cli) load(flags *pflag.FlagSet, skipSecrets bool) (*setup, error) {
 	if cfg == nil {
 		return nil, configError(err)
 	}
-	s := &setup{Config: cfg}
+	s := &setup{Config: cfg, asks: map[string][]string{}}
 	errs := []error{err}
 	for _, m := range cfg.Mailboxes {
 		errs = append(errs, s.mailbox(m))
@@ -109,8 +110,9 @@ func (s *setup) tryKinds(skipSecrets bool) error {
 	for _, k := range s.sinks {
 		sink, err := k.sink(true)
 		if err == nil {
-			if to, ok := sink.(interface{ Recipients() []string }); ok {
-				sends[k.Name] = to.Recipients()
+			if m, ok := sink.(mailer); ok {
+				sends[k.Name] = m.Recipients()
+				errs = append(errs, s.complete(k, m))
 			}
 			err = sink.Close()
 		}
@@ -211,6 +213,7 @@ func (s *setup) asked(k *config.Sink) error {
 			continue
 		}
 		errs = append(errs, k.Section.OneOf("directives."+verb, name, smtp))
+		s.asks[k.Name] = append(s.asks[k.Name], name)
 	}
 	return errors.Join(errs...)
 }

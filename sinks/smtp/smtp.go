@@ -60,6 +60,10 @@ func New(name string, o Options, r payload.Renderer, e sinks.Env) (*Sink, error)
 // configuration that feeds a mailbox into itself can be refused.
 func (s *Sink) Recipients() []string { return s.composer.Recipients() }
 
+// Complete tells whether the sink can send something for a mail that is routed to
+// it, and not only what an answer asks for.
+func (s *Sink) Complete() error { return s.options.Complete() }
+
 // Longest is how long a delivery may take that goes on (RFC 5321 section 4.5.3.2).
 func (s *Sink) Longest() time.Duration { return submit.Longest }
 
