@@ -54,6 +54,23 @@ func TestDemoDeliversItsSamplesAndLeavesNothing(t *testing.T) {
 	}
 }
 
+func TestDemoShowsAnAcknowledgementAndAReply(t *testing.T) {
+	code, _, said := program(t, t.TempDir(), "", nil, "demo", "--once")
+	if code != 0 {
+		t.Fatalf("exit code %d:\n%s", code, said)
+	}
+	for _, want := range []string{"  Subject: Auto: Order 1042 is late\n", "  Subject: Re: Order 1042 is late\n", "  In-Reply-To: <caf3.91@mail.customer.example>\n", "  | > still nothing here"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("the demo does not show %q:\n%s", want, said)
+		}
+	}
+	for _, not := range []string{"monitor@", "MAILER-DAEMON", "news@"} {
+		if strings.Contains(said, "To: "+not) {
+			t.Errorf("the demo answers %s", not)
+		}
+	}
+}
+
 func TestParsePrintsOneDocumentPerFileInOrder(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{"a.eml": "Subject: one\r\n\r\nfirst\r\n", "b.eml": "Subject: two\r\n\r\nsecond\r\n"} {

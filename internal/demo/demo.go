@@ -1,7 +1,7 @@
 // Package demo is a small world of mail inside the process, for trying postferry
 // without an account: an IMAP and a POP3 mailbox with a few mails in them, an
-// SMTP server whose mail arrives in the IMAP mailbox, and the webhook receiver
-// of an application. All of it listens on 127.0.0.1, lives in memory and is gone
+// SMTP server whose mail arrives in the IMAP mailbox, the webhook receiver of an
+// application, and the SMTP server that postferry sends mail by. All of it listens on 127.0.0.1, lives in memory and is gone
 // after Close.
 //
 //	w, err := demo.Start(ctx, demo.Options{Receive: func(e demo.Event) error {
@@ -33,6 +33,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/postferry/postferry/internal/localca"
 	"github.com/postferry/postferry/internal/secret"
@@ -45,6 +46,12 @@ type Options struct {
 	// answered when it returns: 204, or 500 if it failed, or 401 if it was forged,
 	// whatever is returned then. nil drops the events.
 	Receive func(Event) error
+	// Answer is the body of the answer to an event that was received; empty, or with
+	// nil: none.
+	Answer func(Event) []byte
+	// Sent is called for every mail that came to the outgoing server, one at a time.
+	// It is accepted when it returns nil. nil drops them.
+	Sent func(raw []byte) error
 	// Log tells, at level debug, what clients did wrong. nil discards it.
 	Log *slog.Logger
 }
@@ -61,13 +68,14 @@ type Account struct {
 type World struct {
 	IMAP, POP3 Account
 	SMTP       string        // 127.0.0.1:port, plain text
+	Outgoing   Account       // where postferry sends mail, TLS from the first octet
 	HookURL    string        // http://127.0.0.1:port/mail
 	HookSecret secret.Secret // "whsec_…", drawn anew for each World
-	CAPEM      []byte        // the certificate authority of IMAP and POP3: what a ca_file holds
+	CAPEM      []byte        // the certificate authority of IMAP, POP3 and outgoing mail: what a ca_file holds
 
 	imap  *imapServer
 	gates []*gate
-	smtp  *smtpServer
+	smtp  []*smtpServer
 	work  sync.WaitGroup
 	once  sync.Once
 }
@@ -84,6 +92,8 @@ func Start(ctx context.Context, o Options) (*World, error) {
 	w := &World{
 		IMAP: Account{User: "ada@example.com", Password: rand.Text()},
 		POP3: Account{User: "grace@example.com", Password: rand.Text()},
+		// The outgoing server asks for no particular password, either.
+		Outgoing: Account{User: "support@example.com", Password: rand.Text()},
 	}
 	if err := w.start(ctx, o); err != nil {
 		w.Close()
@@ -110,11 +120,20 @@ func (w *World) start(ctx context.Context, o Options) error {
 	key := make([]byte, 32)
 	rand.Read(key)
 	w.HookSecret = secret.New("whsec_" + base64.StdEncoding.EncodeToString(key))
-	receiver, err := newHookServer(key, o.Receive, errorLog)
+	receiver, err := newHookServer(key, o.Receive, o.Answer, errorLog)
 	if err != nil {
 		return err
 	}
 	smtp := newSMTPServer(w.imap.add, errorLog)
+	var sending sync.Mutex
+	outgoing := newSMTPServer(func(raw []byte, _ time.Time) error {
+		sending.Lock()
+		defer sending.Unlock()
+		if o.Sent == nil {
+			return nil
+		}
+		return o.Sent(raw)
+	}, errorLog)
 	pop3 := &pop3Server{account: w.POP3, drop: drop}
 
 	for _, s := range []struct {
@@ -127,6 +146,7 @@ func (w *World) start(ctx context.Context, o Options) error {
 		{"IMAP", o.IMAPPort, &w.IMAP.Address, true, w.imap.serve},
 		{"POP3", o.POP3Port, &w.POP3.Address, true, pop3.serve},
 		{"SMTP", o.SMTPPort, &w.SMTP, false, smtp.serve},
+		{"outgoing mail", 0, &w.Outgoing.Address, true, outgoing.serve},
 		{"webhook", o.HookPort, &w.HookURL, false, receiver.Serve},
 	} {
 		g, err := listen(ctx, s.port)
@@ -145,7 +165,7 @@ func (w *World) start(ctx context.Context, o Options) error {
 			}
 		})
 	}
-	w.smtp = smtp
+	w.smtp = []*smtpServer{smtp, outgoing}
 	w.HookURL = "http://" + w.HookURL + hookPath
 	return nil
 }
@@ -189,8 +209,8 @@ func (w *World) Close() {
 		}
 		shut.Wait()
 		w.work.Wait()
-		if w.smtp != nil {
-			w.smtp.wait()
+		for _, s := range w.smtp {
+			s.wait()
 		}
 	})
 }

@@ -25,19 +25,20 @@ type hook struct {
 	verifier *standardwebhooks.Webhook
 	limit    int64 // octets of a body
 	receive  func(Event) error
-	mu       sync.Mutex // one event at a time
+	answer   func(Event) []byte // nil: none
+	mu       sync.Mutex         // one event at a time
 }
 
 // hookPath is the only path that is answered.
 const hookPath = "/mail"
 
-func newHookServer(key []byte, receive func(Event) error, log *log.Logger) (*http.Server, error) {
+func newHookServer(key []byte, receive func(Event) error, answer func(Event) []byte, log *log.Logger) (*http.Server, error) {
 	v, err := standardwebhooks.NewWebhookRaw(key)
 	if err != nil {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	mux.Handle("POST "+hookPath, &hook{verifier: v, limit: maxEvent, receive: receive})
+	mux.Handle("POST "+hookPath, &hook{verifier: v, limit: maxEvent, receive: receive, answer: answer})
 	return &http.Server{
 		Handler:           mux,
 		ErrorLog:          log,
@@ -60,18 +61,24 @@ func (h *hook) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 		return
 	}
 	e := Event{ID: q.Header.Get(standardwebhooks.HeaderWebhookID), Body: body, Forged: h.verifier.Verify(body, q.Header)}
-	switch err := h.hand(e); {
+	switch said, err := h.hand(e); {
 	case e.Forged != nil:
 		http.Error(w, "the signature is wrong: "+e.Forged.Error(), http.StatusUnauthorized)
 	case err != nil:
 		http.Error(w, "the event could not be handed on: "+err.Error(), http.StatusInternalServerError)
+	case len(said) > 0:
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(said) // the sender tries again where it did not arrive
 	default:
 		w.WriteHeader(http.StatusNoContent)
 	}
 }
 
-func (h *hook) hand(e Event) error {
+func (h *hook) hand(e Event) (answer []byte, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.receive(e)
+	if err := h.receive(e); err != nil || e.Forged != nil || h.answer == nil {
+		return nil, err
+	}
+	return h.answer(e), nil
 }
