@@ -92,12 +92,9 @@ func request(ctx context.Context, path, method, route string, body any) (*http.R
 	return resp, nil
 }
 
-// send gives the answer to a request, whatever it is.
+// send gives the answer to a request, whatever it is. body, if not nil, is sent as
+// JSON.
 func send(ctx context.Context, path, method, route string, body any) (*http.Response, error) {
-	transport := &http.Transport{
-		DisableKeepAlives: true,
-		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return dialUnix(ctx, path) },
-	}
 	var sent io.Reader
 	if body != nil {
 		b, err := json.Marshal(body)
@@ -105,6 +102,14 @@ func send(ctx context.Context, path, method, route string, body any) (*http.Resp
 			return nil, err
 		}
 		sent = bytes.NewReader(b)
+	}
+	return sendBody(ctx, path, method, route, sent)
+}
+
+func sendBody(ctx context.Context, path, method, route string, sent io.Reader) (*http.Response, error) {
+	transport := &http.Transport{
+		DisableKeepAlives: true,
+		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return dialUnix(ctx, path) },
 	}
 	req, err := http.NewRequestWithContext(ctx, method, "http://postferry"+route, sent)
 	if err != nil {

@@ -26,6 +26,7 @@ type Operator interface {
 	Drop(context.Context, ...spool.Target) (int, error)
 	Forget(context.Context, ...spool.ID) (int, error)
 	ForgetAddress(context.Context, string) ([]spool.ID, error)
+	Send(ctx context.Context, uid string, mail io.Reader, e spool.Errand) (spool.ID, error)
 }
 
 var (
@@ -40,12 +41,13 @@ type outcome struct {
 	Error   string     `json:"error,omitempty"`
 	Unknown bool       `json:"unknown,omitempty"` // the error is spool.ErrUnknown
 	Erased  bool       `json:"erased,omitempty"`  // the error is spool.ErrErased
+	Full    bool       `json:"full,omitempty"`    // the error is spool.ErrFull
 }
 
 func outcomeOf(n int, err error) outcome {
 	o := outcome{N: n}
 	if err != nil {
-		o.Error, o.Unknown, o.Erased = err.Error(), errors.Is(err, spool.ErrUnknown), errors.Is(err, spool.ErrErased)
+		o.Error, o.Unknown, o.Erased, o.Full = err.Error(), errors.Is(err, spool.ErrUnknown), errors.Is(err, spool.ErrErased), errors.Is(err, spool.ErrFull)
 	}
 	return o
 }
@@ -69,6 +71,9 @@ func (o outcome) err() error {
 	}
 	if o.Erased {
 		e.marks = append(e.marks, spool.ErrErased)
+	}
+	if o.Full {
+		e.marks = append(e.marks, spool.ErrFull)
 	}
 	return e
 }
@@ -126,6 +131,7 @@ func operate(mux *http.ServeMux, op Operator) {
 		o.Items = items
 		answer(w, o, nil)
 	})
+	mux.HandleFunc("POST "+sendRoute, func(w http.ResponseWriter, r *http.Request) { take(w, r, op) })
 }
 
 // shown is the answer to Show.

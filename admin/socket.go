@@ -45,7 +45,7 @@ func Listen(path string, b Backend) (*Server, error) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Server{path: path, stop: stop, done: make(chan struct{}), http: &http.Server{
-		Handler:           http.MaxBytesHandler(b.routes(), 1<<20),
+		Handler:           bounded(b.routes()),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       30 * time.Second,
 		BaseContext:       func(net.Listener) context.Context { return ctx },

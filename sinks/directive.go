@@ -39,6 +39,7 @@ type Directive struct {
 type Envelope struct {
 	From string   `json:"from"` // empty: the null reverse-path
 	To   []string `json:"to"`
+	UTF8 bool     `json:"utf8,omitempty"` // an address or header field is not ASCII (RFC 6531)
 }
 
 // What a directive may have.

@@ -146,6 +146,14 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 		}
 		return err
 	}
+	return d.work(ctx, true)
+}
+
+// Give is Run for one purpose: it delivers what waits for the destinations, and
+// routes nothing. What other sinks have stays as it is.
+func (d *Dispatcher) Give(ctx context.Context) error { return d.work(ctx, false) }
+
+func (d *Dispatcher) work(ctx context.Context, route bool) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	work, abort := context.WithCancel(context.WithoutCancel(ctx))
@@ -158,8 +166,10 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 			}
 		})
 	}
-	for range d.Routers * routersEach {
-		run(d.routeAll)
+	if route {
+		for range d.Routers * routersEach {
+			run(d.routeAll)
+		}
 	}
 	for _, l := range d.lanes {
 		for range l.Concurrency * workersEach {

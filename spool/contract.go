@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"sync"
 	"time"
@@ -360,7 +361,7 @@ type API interface {
 	Drop(ctx context.Context, targets ...Target) (int, error)
 	Forget(ctx context.Context, items ...ID) (int, error)
 	ForgetAddress(ctx context.Context, address string) ([]ID, error)
-	Send(ctx context.Context, uid string, octets *Octets, e Errand) (ID, error)
+	Send(ctx context.Context, uid string, mail io.Reader, e Errand) (ID, error)
 	Close() error
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 )
 
@@ -79,11 +80,13 @@ const LocalProtocol = "local"
 // Send makes a mail that comes from no mailbox durable, with one delivery: what e
 // says. It is there like a mail taken from a server, under Local, and has nothing
 // to settle. uid makes it one mail however often it is given: its Message-ID.
-// octets come from Stage; Send owns them. It is forgotten, once it is delivered,
-// after 30 days of further sending.
-func (s *Spool) Send(ctx context.Context, uid string, octets *Octets, e Errand) (ID, error) {
+// It is forgotten, once it is delivered, after 30 days of further sending.
+func (s *Spool) Send(ctx context.Context, uid string, mail io.Reader, e Errand) (ID, error) {
 	if err := e.check(); err != nil {
-		_ = octets.Close()
+		return 0, fmt.Errorf("send a mail: %w", err)
+	}
+	octets, err := s.Stage(ctx, mail)
+	if err != nil {
 		return 0, fmt.Errorf("send a mail: %w", err)
 	}
 	box := BoxKey{Account: Local}

@@ -77,7 +77,7 @@ func (c *cli) root() *cobra.Command {
 	flags.StringVar(&c.logLevel, "log-level", "info", "debug, info, warn or error")
 	flags.StringVar(&c.logFormat, "log-format", "", "text or json; text on a terminal, else json")
 	root.AddCommand(c.demoCommand(), c.initCommand(), c.runCommand(), c.parseCommand(), c.checkCommand(), c.explainCommand(), c.configCommand(), c.statusCommand(),
-		c.listCommand(), c.showCommand(), c.tailCommand(), c.replayCommand(), c.deadCommand(), c.forgetCommand(), c.versionCommand())
+		c.sendCommand(), c.listCommand(), c.showCommand(), c.tailCommand(), c.replayCommand(), c.deadCommand(), c.forgetCommand(), c.versionCommand())
 	return root
 }
 

@@ -135,7 +135,8 @@ func (v *service) prepare(s *setup, mailboxes []runningMailbox, running []runnin
 	}()
 	var newSinks []runningSink
 	for _, k := range s.sinks {
-		if i := slices.IndexFunc(running, func(r runningSink) bool { return r.Name == k.Name && r.Section.Equal(k.Section) && (k.Type != "smtp" || slices.Equal(r.env.Own, k.env.Own))
+		if i := slices.IndexFunc(running, func(r runningSink) bool {
+			return r.Name == k.Name && r.Section.Equal(k.Section) && (k.Type != "smtp" || slices.Equal(r.env.Own, k.env.Own))
 		}); i >= 0 {
 			newSinks = append(newSinks, runningSink{k, running[i].destination})
 			continue

@@ -20,7 +20,7 @@ func (s *Sink) Errand(ctx context.Context, d *sinks.Delivery, e *spool.Errand) (
 		if err != nil {
 			return sinks.Receipt{}, sinks.Permanent(err)
 		}
-		return s.send(ctx, d, to.To, asItIs(d, to.From))
+		return s.send(ctx, d, to.To, asItIs(d, to))
 	case sinks.VerbReply, sinks.VerbForward:
 		said, err := sinks.DirectiveOf(e)
 		if err != nil {
@@ -36,12 +36,13 @@ func (s *Sink) Errand(ctx context.Context, d *sinks.Delivery, e *spool.Errand) (
 }
 
 // asItIs makes no other mail of the delivery's.
-func asItIs(d *sinks.Delivery, from string) submit.Maker {
+func asItIs(d *sinks.Delivery, to *sinks.Envelope) submit.Maker {
 	return func(submit.Offers) (*submit.Mail, error) {
-		m := &submit.Mail{Envelope: submit.Envelope{From: from}, Size: d.Octets.Size()}
+		m := &submit.Mail{Envelope: submit.Envelope{From: to.From}, Size: d.Octets.Size()}
 		m.Open = func() (io.ReadCloser, error) { return io.NopCloser(d.Octets.Reader()), nil }
 		var err error
 		m.EightBit, m.UTF8, err = needs(d.Octets.Reader())
+		m.UTF8 = m.UTF8 || to.UTF8
 		return m, err
 	}
 }

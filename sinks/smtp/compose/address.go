@@ -137,6 +137,10 @@ func readable(list []parser.Address) []parser.Address {
 	return out
 }
 
+// ParseAddresses reads an address list, as people write it: "Ada <ada@example.com>,
+// b@example.com". The error says what of it mail cannot be sent to.
+func ParseAddresses(s string) ([]parser.Address, error) { return parseList(s) }
+
 // parseList reads an address list, as operators and header fields write it.
 func parseList(s string) ([]parser.Address, error) {
 	list, err := netmail.ParseAddressList(s)
