@@ -109,6 +109,11 @@ userdb {
   driver = static
   args = uid=$uid gid=$gid home=$dir/mail/%u
 }
+service auth {
+  unix_listener auth-smtp {
+    mode = 0666
+  }
+}
 service anvil {
   chroot =
   unix_listener anvil-auth-penalty {

@@ -72,6 +72,7 @@ var codes = []Code{
 	// What concerns the account, whenever it is said.
 	{mail, "530", "", "", Account, "the server wants a sign-in before it takes mail", "set username and password; on port 25 of a relay, have this machine's address allowed"},
 	{[]Step{To}, "5xx", "", "relay access denied|relaying denied|relay not permitted|unable to relay|relaying not permitted|not permitted to relay", Account, "the server does not pass mail on to other domains for us", "set username and password, or have this machine's address allowed to relay; check that server is your own provider's"},
+	{[]Step{To}, "5xx", "", "client host", Account, "the server takes no mail from this machine's address, or not without a sign-in", "set username and password; for a blocklist, ask for removal"},
 	{mail, "5xx", "5.4.5 5.7.64", "", Account, "the account's sending limit is reached, or it may not send", "wait, set rate, or have the limit raised by the provider"},
 	{mail, "5xx", "5.7.60", "", Account, "the account may not send as the address in from", "set from to the account's own address, or have it allowed to send as the other one"},
 	{mail, "5xx", "5.1.8 5.7.6 5.7.708 5.7.750", "", Account, "the provider has blocked this account or address from sending", "see the provider's page on it; a password may have been stolen: change it, and look at what was sent"},
