@@ -63,7 +63,7 @@ func reaches(address, mailbox string) bool {
 // let through is for the mail to say.
 func (s *setup) rings(sends map[string][]string) (errs []error) {
 	next := map[string][]string{} // mailboxes, by name
-	by := map[[2]string]string{} // the sink
+	by := map[[2]string]string{}  // the sink
 	for _, m := range s.mailboxes {
 		for i := range m.Deliver {
 			for _, sink := range s.sendersOf(m.Deliver[i].To) {
