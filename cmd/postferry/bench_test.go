@@ -25,53 +25,29 @@ type figure struct {
 
 // BenchmarkDrain empties a real Dovecot of the mix into a local webhook, in the
 // default configuration (durable store, inline attachments, deleted after 2xx),
-// beside a plain sequential go-imap loop, and a relay that neither parses nor
-// stores, in the same run.
+// beside a plain sequential go-imap loop, a relay that neither parses nor stores, and
+// fetchmail and mpop where they are installed, in the same run.
 func BenchmarkDrain(b *testing.B) {
 	w := newWorld(b)
 	loop, relay := mailtest.BuildPeer(b, "seqloop"), mailtest.BuildPeer(b, "relay")
 	mails := mailtest.Mix(drainMails, 1)
-	drain := func(run func(hook string) figure) figure {
-		w.fill(mails)
-		w.receiver = mailtest.NewReceiver(b, mailtest.CountOnly)
-		f := run(w.receiver.URL)
-		if got := w.receiver.Count(); got != drainMails {
-			b.Fatalf("%d requests, want %d", got, drainMails)
-		}
-		if left := w.dovecot.Count(b, ada, "INBOX"); left != 0 {
-			b.Fatalf("%d mails left on the server", left)
-		}
-		return f
-	}
-	postferry := func(scheme string) func(string) figure {
-		return func(hook string) figure {
-			w.dir = b.TempDir()
-			w.config = w.dir + "/postferry.yaml"
-			w.write("mailboxes:\n" + w.box("inbox", scheme, ada, "after: delete", "insecure: true") + "\nsinks:\n" +
-				w.sink("app", hook, "attachments: inline"))
-			return w.measure(w.binary, "run", "--once", "--log-level", "warn")
-		}
-	}
 	peer := func(program string) func(string) figure {
 		return func(hook string) figure {
 			return w.measure(program, "-address", w.dovecot.IMAPAddr(), "-user", ada, "-password", password,
 				"-webhook", hook, "-count", strconv.Itoa(drainMails))
 		}
 	}
-	contenders := []struct {
-		name string
-		run  func(hook string) figure
-	}{
+	contenders := append([]contender{
 		{"go-imap loop", peer(loop)},
 		{"relay", peer(relay)},
-		{"postferry IMAP", postferry("imap")},
-		{"postferry POP3", postferry("pop3")},
-	}
+		{"postferry IMAP", w.ours(b, "imap", w.dovecot.IMAPAddr(), false)},
+		{"postferry POP3", w.ours(b, "pop3", w.dovecot.POP3Addr(), false)},
+	}, w.others(b, w.dovecot.POP3Addr(), false)...)
 	figures := map[string][]figure{}
 	for b.Loop() {
 		for range drainRounds {
 			for _, c := range contenders {
-				figures[c.name] = append(figures[c.name], drain(c.run))
+				figures[c.name] = append(figures[c.name], w.emptied(b, mails, c.run))
 			}
 		}
 	}
@@ -82,7 +58,7 @@ func BenchmarkDrain(b *testing.B) {
 		rate := median(figures[c.name], func(f figure) float64 { return drainMails / f.seconds })
 		cpu := median(figures[c.name], func(f figure) float64 { return f.cpu * 1000 / drainMails })
 		hwm := median(figures[c.name], func(f figure) float64 { return float64(f.hwm) / (1 << 20) })
-		b.Logf("%-15s %6.0f mails/s  %4.2f x the loop  %.3f CPU s per 1,000  VmHWM %.0f MB", c.name, rate, rate/base, cpu, hwm)
+		b.Logf("%-18s %6.0f mails/s  %4.2f x the loop  %.3f CPU s per 1,000  VmHWM %.0f MB", c.name, rate, rate/base, cpu, hwm)
 		unit := strings.ReplaceAll(c.name, " ", "-")
 		b.ReportMetric(rate, unit+"-mails/s")
 		b.ReportMetric(hwm, unit+"-MB")

@@ -13,46 +13,49 @@ import (
 )
 
 // BenchmarkFar drains Dovecot over a line with 20 ms round trip, in plain text and
-// TLS, beside the sequential go-imap loop on the same line.
+// TLS, by IMAP and POP3, beside the sequential go-imap loop and, where they are
+// installed, fetchmail and mpop on the same line.
 func BenchmarkFar(b *testing.B) {
 	const mails = 300
 	w := newWorld(b)
-	loop := mailtest.BuildPeer(b, "seqloop")
+	seqloop := mailtest.BuildPeer(b, "seqloop")
 	mix := mailtest.Mix(mails, 1)
 	for _, way := range []struct {
-		name, scheme, target string
-		tls                  bool
-	}{{"plain", "imap", w.dovecot.IMAPAddr(), false}, {"TLS", "imaps", w.dovecot.IMAPSAddr(), true}} {
+		name, imap, pop3      string
+		imapServer, popServer string
+		tls                   bool
+	}{
+		{"plain", "imap", "pop3", w.dovecot.IMAPAddr(), w.dovecot.POP3Addr(), false},
+		{"TLS", "imaps", "pop3s", w.dovecot.IMAPSAddr(), w.dovecot.POP3SAddr(), true},
+	} {
 		b.Run(way.name, func(b *testing.B) {
-			far := delay.Start(b, way.target, delay.Options{RoundTrip: 20 * time.Millisecond})
-			drain := func(run func(hook string) figure) figure {
-				w.fill(mix)
-				w.receiver = mailtest.NewReceiver(b, mailtest.CountOnly)
-				f := run(w.receiver.URL)
-				if got := w.receiver.Count(); got != mails {
-					b.Fatalf("%d requests, want %d", got, mails)
-				}
-				return f
-			}
-			var ours, theirs []figure
-			for b.Loop() {
-				ours = append(ours, drain(func(hook string) figure {
-					w.dir = b.TempDir()
-					w.config = filepath.Join(w.dir, "postferry.yaml")
-					w.write("mailboxes:\n" + w.box("inbox", way.scheme, ada, "server: "+way.scheme+"://"+far.Addr, "after: delete",
-						"insecure: "+strconv.FormatBool(!way.tls)) + "\nsinks:\n" + w.sink("app", hook, "attachments: inline"))
-					return w.measure(w.binary, "run", "--once", "--log-level", "warn")
-				}))
-				theirs = append(theirs, drain(func(hook string) figure {
-					return w.measure(loop, "-address", far.Addr, "-user", ada, "-password", password, "-webhook", hook,
+			line := delay.Options{RoundTrip: 20 * time.Millisecond}
+			imap, pop3 := delay.Start(b, way.imapServer, line), delay.Start(b, way.popServer, line)
+			const loop, byIMAP, byPOP3 = "go-imap loop", "postferry IMAP", "postferry POP3"
+			contenders := append([]contender{
+				{loop, func(hook string) figure {
+					return w.measure(seqloop, "-address", imap.Addr, "-user", ada, "-password", password, "-webhook", hook,
 						"-count", strconv.Itoa(mails), "-tls="+strconv.FormatBool(way.tls))
-				}))
+				}},
+				{byIMAP, w.ours(b, way.imap, imap.Addr, way.tls)},
+				{byPOP3, w.ours(b, way.pop3, pop3.Addr, way.tls)},
+			}, w.others(b, pop3.Addr, way.tls)...)
+			figures := map[string][]figure{}
+			for b.Loop() {
+				for _, c := range contenders {
+					figures[c.name] = append(figures[c.name], w.emptied(b, mix, c.run))
+				}
 			}
-			rate := func(f []figure) float64 { return median(f, func(f figure) float64 { return mails / f.seconds }) }
+			rate := func(name string) float64 {
+				return median(figures[name], func(f figure) float64 { return mails / f.seconds })
+			}
 			b.ReportMetric(0, "ns/op")
-			b.ReportMetric(rate(ours), "mails/s")
-			b.ReportMetric(rate(theirs), "loop-mails/s")
-			b.ReportMetric(rate(ours)/rate(theirs), "x-the-loop")
+			for _, c := range contenders {
+				b.Logf("%-18s %5.0f mails/s  %5.1f x the loop", c.name, rate(c.name), rate(c.name)/rate(loop))
+				b.ReportMetric(rate(c.name), strings.ReplaceAll(c.name, " ", "-")+"-mails/s")
+			}
+			b.ReportMetric(rate(byIMAP)/rate(loop), "IMAP-x-the-loop")
+			b.ReportMetric(rate(byPOP3)/rate(loop), "POP3-x-the-loop")
 		})
 	}
 }
