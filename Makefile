@@ -11,7 +11,7 @@ CUTS ?= 5000
 # Restarts of each broker.
 RESTARTS ?= 50
 # The tests that kill, cut off and watch processes of their own, and those of memory.
-PROOF = Killed|KillsMeet|FailedSync|PowerCut|Disk|NoDeletion|LittleMemory|WithinItsMemory|TestMatrix
+PROOF = Killed|GivingByMail|KillsMeet|FailedSync|PowerCut|Disk|NoDeletion|LittleMemory|WithinItsMemory|TestMatrix
 # Which benchmarks; BENCH=. is every one, and takes the better part of an hour.
 BENCH ?= ^Benchmark(Drain|Push|Idle|Retrieve|Accept)
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.7.0
