@@ -149,6 +149,7 @@ func (c *cli) targets(s *setup, names []string, f checkFlags) ([]target, error) 
 	}
 	for _, k := range s.sinks {
 		if len(names) == 0 || wanted[k.Name] {
+			k.env.Tokens = f.tokens
 			list = append(list, target{newTarget("sink", k.Name, k.Type), func(ctx context.Context, t *checkTarget) { checkSink(ctx, k, t) }})
 		}
 	}

@@ -150,7 +150,7 @@ func (x *session) fits(m *Mail) error {
 	case m.UTF8 && !o.UTF8:
 		e.Err = errors.New("it has addresses or header fields that are not ASCII, and the server does not offer SMTPUTF8")
 		e.Hint = "use another server for such mail"
-	case m.EightBit && !o.EightBit:
+	case m.EightBit && !o.EightBit && !o.UTF8: // RFC 6531 section 3.1: SMTPUTF8 includes it
 		e.Err = errors.New("it has octets above 127, and the server does not offer 8BITMIME")
 		e.Hint = "use another server for such mail"
 	default:
