@@ -32,6 +32,7 @@ var sinkKinds = []sinkKind{
 	{"s3", s3.Options{}, sinkOf(s3.New)},
 	{"smtp", smtp.Options{}, sinkOf(smtp.New)},
 	execKind,
+	kafkaKind,
 	natsKind,
 	amqpKind,
 	redisKind,

@@ -15,6 +15,7 @@ import (
 var leftOut = map[string]string{
 	"amqp":  `url: "amqp://127.0.0.1:5672/", routing_key: mail`,
 	"exec":  `command: [/bin/true]`,
+	"kafka": `brokers: ["127.0.0.1:9092"], topic: mail`,
 	"nats":  `url: "nats://127.0.0.1:4222", subject: mail`,
 	"redis": `url: "redis://127.0.0.1:6379/0", stream: mail`,
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"net/url"
 	"strings"
 
@@ -78,7 +77,7 @@ func (o *Options) target() (*target, error) {
 		if u.User != nil {
 			user = u.User
 		}
-		if u.Scheme == "nats" && !o.Insecure && !isLoopback(u.Hostname()) {
+		if u.Scheme == "nats" && !o.Insecure && !dial.IsLoopback(u.Hostname()) {
 			return nil, config.At("url", errors.New("nats:// to another machine may send mail in clear text: write tls://, or set insecure: true"))
 		}
 		if len(t.servers) > 0 && (u.Scheme == "tls") != t.secure {
@@ -166,14 +165,4 @@ func (o *Options) tls() (*tls.Config, error) {
 	}
 	c.ServerName = o.TLS.ServerName
 	return c, nil
-}
-
-// isLoopback tells the names and addresses of this machine (RFC 6761, section 6.3).
-func isLoopback(host string) bool {
-	host = strings.TrimSuffix(strings.ToLower(host), ".")
-	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.Unmap().IsLoopback()
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/postferry/postferry/internal/clock"
+	"github.com/postferry/postferry/internal/dial"
 	"github.com/postferry/postferry/internal/secret"
 	"github.com/postferry/postferry/sinks"
 	"github.com/postferry/postferry/sinks/payload"
@@ -79,7 +80,7 @@ func (o *Options) readURL(text string, hostMade bool) (*url.URL, error) {
 	if text == "" || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" {
 		return nil, errors.New("url must be https://host/path or http://host/path")
 	}
-	if u.Scheme == "http" && !o.Insecure && (hostMade || !isLoopback(u.Hostname())) {
+	if u.Scheme == "http" && !o.Insecure && (hostMade || !dial.IsLoopback(u.Hostname())) {
 		return nil, errors.New("url is http:// to another machine, so mail and secrets would go in clear text: use https://, or set insecure: true")
 	}
 	if u.User != nil {
@@ -149,7 +150,7 @@ func (t *target) suits(o *Options, g *guard) error {
 	}
 	host := t.url.Hostname()
 	ip, err := netip.ParseAddr(host)
-	if !t.hostMade && (err == nil && !g.allows(ip) || err != nil && isLoopback(host) && len(g.allowed) == 0) {
+	if !t.hostMade && (err == nil && !g.allows(ip) || err != nil && dial.IsLoopback(host) && len(g.allowed) == 0) {
 		return fmt.Errorf("part of the url comes from the mail, and %s is not on the public Internet: if that is meant, set allow_networks: [%s]", host, suggestion(ip))
 	}
 	return nil

@@ -1,0 +1,5 @@
+//go:build no_kafka
+
+package main
+
+var kafkaKind = leftOut("kafka")
