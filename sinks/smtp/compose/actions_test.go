@@ -137,6 +137,20 @@ func TestSubjectsAreNotPrefixedTwice(t *testing.T) {
 	}
 }
 
+func TestWhateverAFieldIsGivenItIsOneField(t *testing.T) {
+	for _, value := range []string{"a\r\nBcc: x@evil.example", "a\nBcc: x", "a\rBcc: x", "a\r\n\r\nbody", "a\x00b", "a\u2028Bcc: x", "a\u0085Bcc: x", "\xff\r\nBcc: x"} {
+		var h header
+		h.add("X-A", value)
+		h.text("X-B", value)
+		name := value
+		h.addresses("X-C", []parser.Address{{Name: &name, Email: "a@example.com"}})
+		lines := strings.Split(strings.TrimSuffix(string(h.octets()), "\r\n"), "\r\n")
+		if len(lines) != 3 || strings.ContainsAny(strings.Join(lines, ""), "\r\n\x00") {
+			t.Errorf("%q makes %q", value, lines)
+		}
+	}
+}
+
 func TestAutomaticSubjectsDoNotGrow(t *testing.T) {
 	for subject, want := range map[string]string{"Order": "Auto: Order", "Re: Order": "Auto: Order", "Re: Auto: Re: Order": "Auto: Order", "Fwd: Order": "Auto: Fwd: Order"} {
 		if got := automaticSubject(subject); got != want {

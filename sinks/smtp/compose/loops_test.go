@@ -42,6 +42,9 @@ func (p *post) deliver(from, to string, raw []byte) {
 	p.mu.Lock()
 	p.mails = append(p.mails, time.Now())
 	box := p.boxes[to]
+	if len(p.mails) > 3000 { // enough to see that there is no end
+		box = nil
+	}
 	p.mu.Unlock()
 	if box != nil {
 		box(from, fmt.Appendf(nil, "Return-Path: <%s>\r\nReceived: from a by b; %s\r\n%s", from, time.Now().Format(time.RFC1123Z), raw))
