@@ -2,6 +2,7 @@ package payload
 
 import (
 	"encoding/base64"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -197,6 +198,18 @@ func closed(t *testing.T, s string) {
 				t.Fatalf("%q closes what is not open: %v in %q", name, open, s)
 			}
 			open = open[:len(open)-1]
+		}
+	}
+}
+
+func TestTheDocumentationNamesEveryFunction(t *testing.T) {
+	text, err := os.ReadFile("../../docs/templates.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range functions() {
+		if !strings.Contains(string(text), "`"+f.Name+"(") {
+			t.Errorf("docs/templates.md does not show %s", f.Name)
 		}
 	}
 }
