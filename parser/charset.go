@@ -246,11 +246,14 @@ func withTable(table *charmap.Charmap) func([]byte) (string, bool) {
 var replacement = []byte("\uFFFD")
 
 // guessCharset reads octets of which nothing is known: as UTF-8 where they are,
-// as GBK or in a Cyrillic charset where the octets look like Chinese or Cyrillic
-// text, else as Windows-1252, in which every text is legible that is mostly Latin.
+// in a charset of Chinese, Japanese or Korean, or a Cyrillic one, where the octets look like text
+// in it, else as Windows-1252, in which every text is legible that is mostly Latin.
 func guessCharset(octets []byte) string {
 	if utf8.Valid(octets) {
 		return string(octets)
+	}
+	if text, ok := guessEastAsian(octets); ok {
+		return text
 	}
 	high, pairs, upper, letters := 0, 0, 0, 0
 	for i := 0; i < len(octets); i++ {
