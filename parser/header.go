@@ -116,6 +116,9 @@ func (p *parse) readHeader(pos int64, where string) (header, int64) {
 			}
 			line := b[i:end]
 			if len(line) == 0 {
+				if h.noHeader() {
+					return h.fields(), start
+				}
 				return h.fields(), pos + int64(next)
 			}
 			if p.isDelimiter(line) {
@@ -144,6 +147,16 @@ func (p *parse) readHeader(pos int64, where string) (header, int64) {
 			return h.fields(), p.skipHeader(pos)
 		}
 	}
+}
+
+// noHeader tells whether all the lines before a mail's first blank line were junk:
+// then they are text that came without a header, and none of it is lost.
+func (h *headerReader) noHeader() bool {
+	if h.where != "header" || !h.junk || h.cut || len(h.spans) > 0 {
+		return false
+	}
+	h.p.msg.Problems = slices.DeleteFunc(h.p.msg.Problems, func(q Problem) bool { return q.Code == ProblemBadHeaderLine && q.Where == h.where })
+	return true
 }
 
 // headerLine finds where the line at i ends, and where the next begins; lf is

@@ -77,6 +77,10 @@ func TestMailWithoutAHeaderIsBody(t *testing.T) {
 	if str(m.Text) != "hello\n" || codes(m) != ProblemNoHeader {
 		t.Errorf("got %q %q", str(m.Text), codes(m))
 	}
+	m = parseOctets(t, []byte("Here is my answer\r\n\r\nSent from my phone\r\n"), Limits{})
+	if str(m.Text) != "Here is my answer\n\nSent from my phone\n" || codes(m) != ProblemNoHeader {
+		t.Errorf("got %q %q", str(m.Text), codes(m))
+	}
 	if m := parseOctets(t, nil, Limits{}); str(m.Text) != "" || m.Thread.Key == "" {
 		t.Errorf("no octets: got %q", str(m.Text))
 	}
