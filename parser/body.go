@@ -184,6 +184,10 @@ func (p *parse) text(pt *part) string {
 	if pt.mediaType == "text/plain" {
 		limit = max(limit, p.lim.Nested)
 	}
+	if pt.encoding == encBase64 && isProse(p.beginning(pt, proseSample)) {
+		p.problemOnce(ProblemBadBase64, where, "labelled base64, and not encoded at all")
+		pt.encoding = encIdentity
+	}
 	octets, cut := p.content(pt, limit)
 	if pt.mediaType == "text/plain" {
 		pt.files = embeddedFiles(octets)
@@ -211,6 +215,32 @@ func (p *parse) text(pt *part) string {
 		s = clip(s, p.lim.Text)
 	}
 	return s
+}
+
+// beginning is at most n octets of a part as they were sent.
+func (p *parse) beginning(pt *part, n int64) []byte {
+	n = max(min(n, pt.end-pt.start), 0)
+	b := p.src.at(pt.start, int(n))
+	return b[:min(int64(len(b)), n)]
+}
+
+const proseSample = 2 << 10
+
+// isProse tells whether octets are words with blanks between them, of which base64
+// has none within a line.
+func isProse(octets []byte) bool {
+	letters, blanks := 0, 0
+	for i, c := range octets {
+		switch {
+		case c == ' ' || c == '\t':
+			if i > 0 && octets[i-1] > ' ' && i+1 < len(octets) && octets[i+1] != '\r' && octets[i+1] != '\n' {
+				blanks++
+			}
+		case c > ' ':
+			letters++
+		}
+	}
+	return blanks >= 5 && blanks*30 >= letters
 }
 
 // plainText is what toUTF8 and cleanText make of octets that need no repair:

@@ -88,3 +88,18 @@ func TestTextsOfTheEastWithAWrongLabelAreRead(t *testing.T) {
 		t.Errorf("got %.60q %q", str(m.Text), codes(m))
 	}
 }
+
+func TestTextLabelledBase64ThatIsNoneIsReadAsItStands(t *testing.T) {
+	for _, c := range []struct{ fact, body, want, codes string }{
+		{"words", "This text was never encoded,\r\nwhatever its label says.", "This text was never encoded,\nwhatever its label says.\n", ProblemBadBase64},
+		{"words of letters alone", "one two three four\r\nfive six seven eight nine", "one two three four\nfive six seven eight nine\n", ProblemBadBase64},
+		{"base64", "SGVsbG8gV29ybGQh", "Hello World!", ""},
+		{"base64 with a blank within a line", "SGVsbG8g V29ybGQh", "Hello World!", ""},
+		{"base64 with blanks around its lines", " SGVs \r\n bG8g \r\n V29y \r\n bGQh \r\n", "Hello World!", ""},
+	} {
+		m := read(t, "From: a@example.com", "Content-Type: text/plain", "Content-Transfer-Encoding: base64", "", c.body)
+		if str(m.Text) != c.want || codes(m) != c.codes {
+			t.Errorf("%s: got %q %q, want %q %q", c.fact, str(m.Text), codes(m), c.want, c.codes)
+		}
+	}
+}
