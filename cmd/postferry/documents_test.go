@@ -18,7 +18,7 @@ import (
 // documented are values for the variables that examples and documents name.
 var documented = []string{
 	"SUPPORT_PASSWORD=p", "INBOX_PASSWORD=p", "TEAM_PASSWORD=p", "PAGER_TOKEN=t", "P=p", "MAILGUN_SIGNING_KEY=k", "RAILS_INBOUND_EMAIL_PASSWORD=p",
-	"HOOK_SECRET=" + hookSecret, "S3_SECRET=s", "LINK_SECRET=0123456789abcdef", "ZAMMAD_TOKEN=t", "GITHUB_TOKEN=t", "SLACK_WEBHOOK_URL=https://hooks.slack.com/services/T0/B0/x", "MATTERMOST_WEBHOOK_URL=https://chat.example.com/hooks/x", "S3_KEY=k", "GOOGLE_SECRET=s", "GOOGLE_REFRESH_TOKEN=r", "AZURE_SECRET=s",
+	"HOOK_SECRET=" + hookSecret, "S3_SECRET=s", "LINK_SECRET=0123456789abcdef", "ZAMMAD_TOKEN=t", "GITHUB_TOKEN=t", "SLACK_WEBHOOK_URL=https://hooks.slack.com/services/T0/B0/x", "MATTERMOST_WEBHOOK_URL=https://chat.example.com/hooks/x", "S3_KEY=k", "MQTT_PASSWORD=p", "GOOGLE_SECRET=s", "GOOGLE_REFRESH_TOKEN=r", "AZURE_SECRET=s",
 }
 
 func TestExamplesLoadAndDoWhatTheySay(t *testing.T) {

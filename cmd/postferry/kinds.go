@@ -35,6 +35,7 @@ var sinkKinds = []sinkKind{
 	kafkaKind,
 	natsKind,
 	amqpKind,
+	mqttKind,
 	redisKind,
 }
 

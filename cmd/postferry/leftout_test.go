@@ -13,6 +13,7 @@ import (
 // leftOut are the kinds of sinks that a build tag leaves out, each with a value
 // for every key it requires.
 var leftOut = map[string]string{
+	"mqtt":  `url: "mqtt://127.0.0.1:1883", topic: mail`,
 	"amqp":  `url: "amqp://127.0.0.1:5672/", routing_key: mail`,
 	"exec":  `command: [/bin/true]`,
 	"kafka": `brokers: ["127.0.0.1:9092"], topic: mail`,

@@ -1,0 +1,5 @@
+//go:build no_mqtt
+
+package main
+
+var mqttKind = leftOut("mqtt")
