@@ -52,7 +52,7 @@ func BenchmarkRetrieve(b *testing.B) {
 }
 
 // BenchmarkUnchanged polls a box of 100,000 mails that stands as it was: connect,
-// sign in, look, sign out.
+// sign in, look, sign out; and once more with one mail more, which lists it whole.
 func BenchmarkUnchanged(b *testing.B) {
 	const mails = 100_000
 	d := mailtest.StartDovecot(b)
@@ -87,6 +87,12 @@ func BenchmarkUnchanged(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Microseconds())/1000/float64(b.N), "ms/poll")
 	b.ReportMetric(float64(whole.Milliseconds()), "first-ms")
+	d.Append(b, ada, "INBOX", []byte("Subject: one more\r\n\r\nbody\r\n"))
+	start = time.Now()
+	if l := poll(); len(l.Refs) != mails+1 {
+		b.Fatalf("%d mails", len(l.Refs))
+	}
+	b.ReportMetric(float64(time.Since(start).Microseconds())/1000, "one-more-ms")
 }
 
 func drainAll(b *testing.B, s fetcher.Source) (n int) {
