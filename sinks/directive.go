@@ -189,8 +189,17 @@ func (d *Directive) Errand(sink, verb string) (spool.Errand, error) { return err
 func (e *Envelope) Errand(sink string) (spool.Errand, error) { return errandOf(sink, VerbSend, e) }
 
 func errandOf(sink, verb string, v any) (spool.Errand, error) {
-	b, err := json.Marshal(v)
-	return spool.Errand{Sink: sink, Verb: verb, Content: b}, err
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return spool.Errand{}, err
+	}
+	content := bytes.TrimSpace(b.Bytes())
+	if len(content) > spool.MaxErrand {
+		return spool.Errand{}, fmt.Errorf("it has more than %d octets as JSON", spool.MaxErrand)
+	}
+	return spool.Errand{Sink: sink, Verb: verb, Content: content}, nil
 }
 
 // DirectiveOf reads the Directive in an errand of VerbReply or VerbForward. The

@@ -15,6 +15,7 @@ import (
 
 	"github.com/postferry/postferry/admin"
 	"github.com/postferry/postferry/internal/dial"
+	"github.com/postferry/postferry/spool"
 )
 
 // storeFlags are the flags of commands that use the store.
@@ -87,7 +88,11 @@ func (c *cli) printStatus(st admin.Status, now time.Time) {
 		if m.Declined > 0 {
 			owed += fmt.Sprintf(" (%d declined)", m.Declined)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%s\t%s\n", m.Mailbox, age(m.Listed, now), m.Known, m.Taken, m.ToRoute, m.Unrouted,
+		listed := age(m.Listed, now)
+		if m.Mailbox == spool.Local {
+			listed = "-" // no server has it
+		}
+		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%s\t%s\n", m.Mailbox, listed, m.Known, m.Taken, m.ToRoute, m.Unrouted,
 			m.Quarantined, owed, dial.Printable(m.Error))
 	}
 	for _, s := range st.Slowed {
