@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/postferry/postferry/config"
 	"github.com/postferry/postferry/sinks"
 	"github.com/postferry/postferry/spool"
 	"github.com/postferry/postferry/spool/sqlite"
@@ -155,11 +156,9 @@ const day = 24 * time.Hour
 
 func TestTwoThatAcknowledgeEachOtherExchangeTwoMailsAtMost(t *testing.T) {
 	for name, change := range map[string]func(*Options){
-		"with all guards":            func(o *Options) { o.Action = Acknowledge },
-		"with the guards of loops":   func(o *Options) { o.Action, o.Guards = Acknowledge, "loops" },
-		"replying":                   func(o *Options) { o.Action, o.Text = Reply, "thanks" },
-		"replying, guards of loops":  func(o *Options) { o.Action, o.Text, o.Guards = Reply, "thanks", "loops" },
-		"from the null path no more": func(o *Options) { o.Action, o.Envelope, o.Guards = Acknowledge, "bounces@example.com", "loops" },
+		"with all guards":           func(o *Options) { o.Action = Acknowledge },
+		"replying, guards of loops": func(o *Options) { o.Action, o.Text, o.Guards = Reply, "thanks", "loops" },
+		"without the null path":     func(o *Options) { o.Action, o.Envelope, o.Guards = Acknowledge, "bounces@example.com", "loops" },
 	} {
 		t.Run(name, func(t *testing.T) {
 			simulated(t, func(t *testing.T, p *post, dir string) {
@@ -229,7 +228,7 @@ func TestRobotThatChangesItsAddressGetsTenAnswersAnHour(t *testing.T) {
 }
 
 func TestRingOfForwardsEndsWhereItBegan(t *testing.T) {
-	for _, action := range []string{Forward, Redirect, Notify} {
+	for _, action := range []string{Forward, Redirect} {
 		simulated(t, func(t *testing.T, p *post, dir string) {
 			ring := []string{"a@one.example", "b@two.example", "c@three.example"}
 			var all []*ferry
@@ -254,8 +253,8 @@ func TestRingOfForwardsEndsWhereItBegan(t *testing.T) {
 
 func TestCircuitBreakerHoldsTheSinkAndSaysWhy(t *testing.T) {
 	simulated(t, func(t *testing.T, p *post, dir string) {
-		a := newFerry(t, p, dir, "a@one.example", func(o *Options) { o.Action = Acknowledge })
-		for i := range 150 {
+		a := newFerry(t, p, dir, "a@one.example", func(o *Options) { o.Action, o.Limits.InAll = Acknowledge, config.Rate{Count: 20, Per: time.Hour} })
+		for i := range 30 {
 			from := fmt.Sprint("p", i, "@customer.example")
 			a.take(from, []byte(strings.Replace(string(first(from, "a@one.example")), "hello", fmt.Sprint("matter ", i), 1)))
 		}
@@ -264,11 +263,11 @@ func TestCircuitBreakerHoldsTheSinkAndSaysWhy(t *testing.T) {
 		if err != nil || len(st.Sinks) != 1 {
 			t.Fatalf("%+v, %v", st.Sinks, err)
 		}
-		if s := st.Sinks[0]; s.Delivered != 100 || s.Pending+s.Deferred != 50 || !strings.HasPrefix(s.Held, "circuit breaker: the sink has sent 100/h") || s.Dead != 0 {
+		if s := st.Sinks[0]; s.Delivered != 20 || s.Pending+s.Deferred != 10 || !strings.HasPrefix(s.Held, "circuit breaker: the sink has sent 20/h") || s.Dead != 0 {
 			t.Errorf("the sink is %+v", s)
 		}
 		time.Sleep(2 * time.Hour)
-		if st, err = a.spool.Status(context.Background()); err != nil || st.Sinks[0].Delivered != 150 || st.Sinks[0].Held != "" {
+		if st, err = a.spool.Status(context.Background()); err != nil || st.Sinks[0].Delivered != 30 || st.Sinks[0].Held != "" {
 			t.Errorf("later it is %+v, %v", st.Sinks, err)
 		}
 		a.stop()
