@@ -29,16 +29,19 @@ func (s *setup) own() (all []string) {
 type mailer interface {
 	// Recipients are the addresses it sends to whatever a mail says.
 	Recipients() []string
-	// Complete tells whether it can send something for a mail that is routed to it,
-	// and not only what an answer asks for.
-	Complete() error
+	// Complete tells whether it can send something for a mail that is routed to it
+	// from the mailbox of that address, and not only what an answer asks for.
+	Complete(mailbox string) error
 }
 
-// complete refuses a route to a sink that has nothing to send.
+// complete refuses a route to a sink that has nothing to send, or nobody to send
+// it.
 func (s *setup) complete(k sinkSetup, m mailer) error {
 	for _, box := range s.mailboxes {
 		if slices.ContainsFunc(box.routes, func(r sinks.Route) bool { return r.To == k.Name }) {
-			return k.Section.Error("", m.Complete())
+			if err := m.Complete(box.address()); err != nil {
+				return k.Section.Error("", err)
+			}
 		}
 	}
 	return nil

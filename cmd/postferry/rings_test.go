@@ -39,6 +39,21 @@ func TestConfigurationThatFeedsAMailboxIntoItselfIsRefused(t *testing.T) {
 	}
 }
 
+func TestRouteFromAMailboxWithoutAnAddressNeedsFrom(t *testing.T) {
+	for from, want := range map[string]int{"": 78, ", from: desk@example.com": 0} {
+		dir := t.TempDir()
+		text := "version: 1\nmailboxes:\n  in: {server: imaps://imap.example.com, username: ada, password: p, backfill: all, deliver: [desk]}\n" +
+			"sinks:\n  desk: {type: smtp, server: smtp://smtp.example.com, username: u, password: p, action: acknowledge" + from + "}\n"
+		if err := os.WriteFile(filepath.Join(dir, "postferry.yaml"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		code, _, stderr := program(t, dir, "", nil, "config", "show")
+		if code != want || code != 0 && (!strings.Contains(stderr, "sinks.desk.from") || !strings.Contains(stderr, "is no address") || !strings.Contains(stderr, "postferry.yaml:5:")) {
+			t.Errorf("%q: exit %d, %s", from, code, stderr)
+		}
+	}
+}
+
 func TestRouteToAReplyThatSaysNothingIsRefused(t *testing.T) {
 	for _, c := range []struct {
 		fact, deliver string

@@ -61,15 +61,15 @@ func New(name string, o Options, r payload.Renderer, e sinks.Env) (*Sink, error)
 func (s *Sink) Recipients() []string { return s.composer.Recipients() }
 
 // Complete tells whether the sink can send something for a mail that is routed to
-// it, and not only what an answer asks for.
-func (s *Sink) Complete() error { return s.options.Complete() }
+// it from the mailbox of that address, and not only what an answer asks for.
+func (s *Sink) Complete(mailbox string) error { return s.options.Complete(mailbox) }
 
 // Longest is how long a delivery may take that goes on (RFC 5321 section 4.5.3.2).
 func (s *Sink) Longest() time.Duration { return submit.Longest }
 
 // Deliver implements sinks.Sink.
 func (s *Sink) Deliver(ctx context.Context, d *sinks.Delivery) (sinks.Receipt, error) {
-	if err := s.options.Complete(); err != nil {
+	if err := s.options.Complete(d.Origin.Address); err != nil {
 		return sinks.Receipt{}, sinks.SinkFault(err)
 	}
 	return s.deliver(ctx, d, nil)

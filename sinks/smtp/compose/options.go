@@ -107,8 +107,12 @@ func (o *Options) check() error {
 }
 
 // Complete tells whether the sink can send something for a mail that is routed to
-// it, and not only what a webhook's answer asks for.
-func (o *Options) Complete() error {
+// it from the mailbox of that address ("" where its user name is none), and not only
+// what a webhook's answer asks for.
+func (o *Options) Complete(mailbox string) error {
+	if o.From == "" && mailbox == "" {
+		return config.At("from", errors.New("the key is required: the mailbox's user name is no address that mail can be from"))
+	}
 	if (o.Action == Reply || o.Action == ReplyAll) && o.Text == "" && o.HTML == "" {
 		return config.At("action", errors.New("a reply says nothing: set text or html"))
 	}

@@ -40,12 +40,15 @@ func TestMistakesAreFoundWhenTheSinkIsMade(t *testing.T) {
 }
 
 func TestReplyThatSaysNothingIsNotComplete(t *testing.T) {
-	if err := (&Options{Action: Reply}).Complete(); err == nil {
+	if err := (&Options{Action: Reply}).Complete("support@example.com"); err == nil {
 		t.Error("a reply without text is complete")
 	}
 	for _, o := range []Options{{Action: Reply, Text: "x"}, {Action: ReplyAll, HTML: "x"}, {Action: Acknowledge}, {Action: Forward}} {
-		if err := o.Complete(); err != nil {
+		if err := o.Complete("support@example.com"); err != nil {
 			t.Errorf("%+v: %v", o, err)
+		}
+		if err := o.Complete(""); err == nil || !strings.Contains(err.Error(), "is no address") {
+			t.Errorf("%+v, of a mailbox without an address: %v", o, err)
 		}
 	}
 }
