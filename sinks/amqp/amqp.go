@@ -121,6 +121,10 @@ func (s *Sink) deliver(ctx context.Context, d *sinks.Delivery, to address) error
 	}
 	defer m.Release()
 	c, err := s.link.Use(ctx)
+	if err == nil && c.isOver() { // lost while nothing was published
+		s.link.Broken(c)
+		c, err = s.link.Use(ctx)
+	}
 	if err != nil {
 		return s.unconnected(ctx, err)
 	}

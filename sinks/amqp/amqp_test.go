@@ -114,6 +114,7 @@ func TestWithRabbitMQ(t *testing.T) {
 		{"an exchange that is not there is the sink's fault", noExchange},
 		{"who may not sign in is the sink's fault and no secret is told", denied},
 		{"a lost confirmation is none", lostConfirmation},
+		{"a connection lost between two mails costs no attempt", lostBetween},
 		{"a body of a size the broker does not take is a dead letter at once", tooLargeForIt},
 		{"a mail whose names are too long is a dead letter", longNames},
 		{"nothing is declared", nothingDeclared},
@@ -328,6 +329,23 @@ func lostConfirmation(t *testing.T, b broker) {
 	}
 	if count[sinktest.ID(1)] != 1 || count[sinktest.ID(2)] != 2 {
 		t.Errorf("%v", count)
+	}
+}
+
+func lostBetween(t *testing.T, b broker) {
+	gate := mailtest.NewGate(t, b.Addr)
+	s := makeSink(t, options(gate.Addr, b.queue(t, name(), nil)))
+	if err := deliver(t, s, 1); err != nil {
+		t.Fatal(err)
+	}
+	c, err := s.link.Use(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	gate.Cut()
+	<-c.unwatched
+	if err := deliver(t, s, 2); err != nil {
+		t.Error(err)
 	}
 }
 

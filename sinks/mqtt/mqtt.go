@@ -77,6 +77,10 @@ func (s *Sink) Deliver(ctx context.Context, d *sinks.Delivery) (sinks.Receipt, e
 		return sinks.Receipt{}, err
 	}
 	c, err := s.link.Use(ctx)
+	if err == nil && c.alive.Err() != nil { // lost while nothing was published
+		s.link.Broken(c)
+		c, err = s.link.Use(ctx)
+	}
 	if err != nil {
 		return sinks.Receipt{}, s.unconnected(ctx, err)
 	}

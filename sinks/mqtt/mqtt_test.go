@@ -185,6 +185,26 @@ func TestAConnectionCutBetweenPublishAndPubackIsNoAcknowledgement(t *testing.T) 
 	}
 }
 
+func TestAConnectionLostBetweenTwoMailsCostsNoAttempt(t *testing.T) {
+	server := mailtest.StartMosquitto(t)
+	reader := attach(t, server.Addr, newName())
+	reader.subscribe("mail")
+	gate := mailtest.NewGate(t, server.Addr)
+	s := makeSink(t, options(gate.Addr, "mail"))
+	if err := deliver(t, s, 1); err != nil {
+		t.Fatal(err)
+	}
+	c, err := s.link.Use(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	gate.Cut()
+	<-c.alive.Done()
+	if err := deliver(t, s, 2); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestNothingIsLostWhenMosquittoIsStopped(t *testing.T) {
 	server := mailtest.StartMosquitto(t)
 	name := newName()
