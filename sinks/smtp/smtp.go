@@ -20,6 +20,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/postferry/postferry/config"
 	"github.com/postferry/postferry/internal/dial"
 	"github.com/postferry/postferry/sinks"
 	"github.com/postferry/postferry/sinks/payload"
@@ -41,6 +42,9 @@ func New(name string, o Options, r payload.Renderer, e sinks.Env) (*Sink, error)
 	e = e.WithDefaults()
 	if err := o.Validate(); err != nil {
 		return nil, err
+	}
+	if r.Format != nil && r.Format.Name() != "native" {
+		return nil, config.At("format", errors.New("has no meaning with type: smtp, which sends mail: remove it; action, text and html say what is sent"))
 	}
 	s := &Sink{options: o}
 	var err error

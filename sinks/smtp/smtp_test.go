@@ -268,6 +268,13 @@ func TestOptionsThatContradictOneAnotherAreRefused(t *testing.T) {
 		if _, err := smtp.New("desk", o, payload.Renderer{}, sinks.Env{}); err != nil {
 			t.Fatal(err)
 		}
+		raw, err := payload.NewRenderer("raw", payload.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := smtp.New("desk", o, raw, sinks.Env{}); err == nil || !strings.Contains(err.Error(), "format") {
+			t.Errorf("a format is taken: %v", err)
+		}
 		edit(&o)
 		if _, err := smtp.New("desk", o, payload.Renderer{}, sinks.Env{}); err == nil {
 			t.Errorf("%s: nothing is wrong", fact)

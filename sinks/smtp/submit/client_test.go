@@ -325,6 +325,7 @@ func TestMailThatCannotBeReadToItsEndIsNotEnded(t *testing.T) {
 		})
 		if err == nil || submit.Grade(err).Blame != submit.Passing {
 			t.Errorf("%s: %v", fact, err)
+			continue
 		}
 		s.Wait(t, func() bool { return s.Open() == 0 })
 		if len(s.Mails()) != 0 {
