@@ -76,8 +76,14 @@ func (x *session) connectionError(op string, err error) error {
 			e.Hint = failed.Hint
 		}
 	}
+	if isViolation(e.Err) || e.Cause == fetcher.Protocol || e.Cause == fetcher.Temporary {
+		e.Err = x.hide(e.Err)
+	}
 	return e
 }
+
+// hide masks what a server repeats of the credentials.
+func (x *session) hide(err error) error { return dial.NewHider(x.src.o.Password, x.token).Error(err) }
 
 func isViolation(err error) bool {
 	_, is := errors.AsType[*violation](err)

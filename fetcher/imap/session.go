@@ -101,7 +101,9 @@ func (x *session) grade(op string, err error) error {
 		return err
 	}
 	if said, ok := errors.AsType[*imap.Error](err); ok {
-		return refusedError(op, said)
+		e := refusedError(op, said)
+		e.Err = x.hide(e.Err)
+		return e
 	}
 	return x.connectionError(op, err)
 }

@@ -183,6 +183,27 @@ func (h *Hider) Clean(text string) string {
 	return text
 }
 
+// Error is err, or, where its text holds a secret, an error with that masked and err in
+// its chain.
+func (h *Hider) Error(err error) error {
+	if err == nil {
+		return nil
+	}
+	if text := err.Error(); h.Holds(text) {
+		return &masked{h.Clean(text), err}
+	}
+	return err
+}
+
+// masked is an error of which only a part may be shown.
+type masked struct {
+	text string
+	err  error
+}
+
+func (m *masked) Error() string { return m.text }
+func (m *masked) Unwrap() error { return m.err }
+
 // mask replaces the form wherever it stands, whatever the letter case.
 func (f form) mask(text string) string {
 	var b strings.Builder
