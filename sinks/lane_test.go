@@ -111,10 +111,10 @@ func TestASinkIsToldWhatItHasDoneOfADelivery(t *testing.T) {
 		stop := w.run(map[string]Destination{"app": {Sink: s}}, Options{})
 		w.take("one")
 		time.Sleep(time.Hour)
+		stop()
 		if strings.Join(told, "|") != "|a has it|a has it" {
 			t.Errorf("told %q", told)
 		}
-		stop()
 	})
 }
 
