@@ -407,7 +407,7 @@ func alarm(t *testing.T, b broker) {
 func killed(t *testing.T, b broker) {
 	q := b.queue(t, name(), nil)
 	sinktest.Load{
-		Sink: makeSink(t, options(b.Addr, q)), Hurt: b.Kill, Back: b.Launch,
+		Sink: makeSink(t, options(b.Addr, q)), Hurt: func() { b.Kill() }, Back: b.Launch,
 		Stored: func() map[string]int {
 			all := map[string]int{}
 			for _, m := range b.messages(t, q) {

@@ -268,7 +268,7 @@ func TestABodyTheServerDoesNotTakeIsADeadLetter(t *testing.T) {
 func TestNothingIsLostWhenRedisIsKilled(t *testing.T) {
 	server := mailtest.StartRedis(t)
 	sinktest.Load{
-		Sink: makeSink(t, options(server.Addr)), Hurt: server.Kill, Back: server.Restart,
+		Sink: makeSink(t, options(server.Addr)), Hurt: func() { server.Kill() }, Back: server.Restart,
 		Stored: func() map[string]int {
 			all := map[string]int{}
 			for _, e := range entries(t, client(t, server.Addr), "mail") {
