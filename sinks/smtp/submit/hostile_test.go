@@ -184,6 +184,9 @@ func FuzzServer(f *testing.F) {
 				// A line for each that comes, so that answers follow commands.
 				in, lines := bufio.NewReader(c), bytes.SplitAfter(octets, []byte("\n"))
 				for _, line := range lines {
+					if len(line) == 0 { // nothing is left to say
+						break
+					}
 					if _, err := c.Write(line); err != nil {
 						break
 					}
