@@ -204,7 +204,7 @@ func FuzzTNEF(f *testing.F) {
 // server on the way writes.
 func FuzzReport(f *testing.F) {
 	for _, s := range []string{"Reporting-MTA: dns; a\n\nFinal-Recipient: rfc822; b@c\nAction: failed\nStatus: 5.1.1 (x)\nDiagnostic-Code: smtp; 550\n d\n", "Hi. This is the qmail-send program at a.\n\n<b@c>:\nd (#5.1.1)\n\n--- Below\n\nMessage-ID: <e@f>\n\ng",
-		"550 5.1.1 no\n----- Original message -----\nSubject: a\n\nb", "from a (b) by c for <d@e>; Tue", "<mailto:a@b>, <https://c/d>"} {
+		"550 5.1.1 no\n----- Original message -----\nSubject: a\n\nb", "from a (b) by c for <d@e>; Tue", "<mailto:a@b>, <https://c/d>", "\xe7A\xc3\xe3\xb8@"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

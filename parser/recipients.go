@@ -19,8 +19,12 @@ func (p *parse) deliveredTo(h header) []string {
 	out := []string{}
 	add := func(s string) {
 		s = strings.Trim(strings.TrimSpace(s), "<>")
-		if strings.Contains(s, "@") && !strings.ContainsAny(s, " \t,<>") && len(s) <= 320 && len(out) < maxDeliveredTo && !containsFold(out, s) {
-			out = append(out, validUTF8(p.rawText(s, "header Delivered-To")))
+		if !isMailbox(s) || len(out) >= maxDeliveredTo {
+			return
+		}
+		// Read in its charset, what looked like an address may be none.
+		if s = validUTF8(p.rawText(s, "header Delivered-To")); isMailbox(s) && !containsFold(out, s) {
+			out = append(out, s)
 		}
 	}
 	for _, name := range deliveredToFields {
@@ -38,6 +42,10 @@ func (p *parse) deliveredTo(h header) []string {
 		add(receivedFor(value))
 	}
 	return out
+}
+
+func isMailbox(s string) bool {
+	return strings.Contains(s, "@") && !strings.ContainsAny(s, " \t,<>") && len(s) <= 320
 }
 
 // receivedFor is the "for" clause of a Received field, "" without one.
