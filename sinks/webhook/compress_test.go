@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/postferry/postferry/internal/mailtest"
 	"github.com/postferry/postferry/internal/secret"
@@ -45,7 +46,7 @@ func TestACompressedBodyIsTheBodyAndIsSignedAsSent(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := mailtest.NewReceiver(t)
 			render := payload.Renderer{Options: payload.Options{Attachments: payload.Inline}}
-			s, err := New("app", Options{URL: r.URL, Compress: "gzip", Secret: secret.New(keyOne)}, render, sinks.Env{})
+			s, err := New("app", Options{URL: r.URL, Compress: "gzip", Secret: secret.New(keyOne), Timeout: 5 * time.Minute}, render, sinks.Env{})
 			if err != nil {
 				t.Fatal(err)
 			}
