@@ -161,6 +161,24 @@ func TestKeptConnectionThatIsDeadIsReplaced(t *testing.T) {
 	}
 }
 
+// RFC 5321 section 3.8: after 421 the server closes. One that forgets to is left.
+func TestAConnectionIsNotUsedAfter421(t *testing.T) {
+	for _, command := range []string{"MAIL", "RCPT", "DATA"} {
+		s := smtpd.Start(t, smtpd.Options{Script: smtpd.Script{command: smtpd.Say("421 4.3.2 going down\r\n").Once()}})
+		c := client(t, s, nil)
+		if _, err := c.Send(t.Context(), mail(letter, "b@example.com")); err == nil {
+			t.Errorf("%s: no error", command)
+		}
+		s.Wait(t, func() bool { return s.Open() == 0 })
+		if got := s.Commands(); !strings.HasPrefix(got[len(got)-1], command) {
+			t.Errorf("%s: after it came %q", command, got[len(got)-1])
+		}
+		if _, err := c.Send(t.Context(), mail(letter, "b@example.com")); err != nil || s.Sessions() != 2 {
+			t.Errorf("%s: then %v, %d connections", command, err, s.Sessions())
+		}
+	}
+}
+
 func TestNoMoreConnectionsThanAllowed(t *testing.T) {
 	s := smtpd.Start(t, smtpd.Options{})
 	c := client(t, s, func(o *submit.Options) { o.Connections = 3 })
