@@ -114,16 +114,6 @@ func hostName(host string) (string, error) {
 	return ascii, nil
 }
 
-// IsLoopback tells the names and addresses of this machine (RFC 6761, section 6.3).
-func IsLoopback(host string) bool {
-	host = strings.TrimSuffix(strings.ToLower(host), ".")
-	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.Unmap().IsLoopback()
-}
-
 // Address is host:port, with brackets around an IPv6 address.
 func (s Server) Address() string { return net.JoinHostPort(s.Host, s.Port) }
 

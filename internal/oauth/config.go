@@ -5,9 +5,9 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"net"
 	"net/url"
 
+	"github.com/postferry/postferry/internal/dial"
 	"github.com/postferry/postferry/internal/secret"
 )
 
@@ -65,15 +65,10 @@ func (c Config) check() error {
 	if err != nil || u.Host == "" {
 		return errors.New("token_url is not a URL")
 	}
-	if u.Scheme != "https" && !(u.Scheme == "http" && loopback(u.Hostname())) {
+	if u.Scheme != "https" && !(u.Scheme == "http" && dial.IsLoopback(u.Hostname())) {
 		return errors.New("token_url must be https://, since secrets go there; http:// is for loopback addresses alone")
 	}
 	return nil
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // host is the authorisation server's, for people.

@@ -3,7 +3,6 @@ package amqp
 import (
 	"crypto/tls"
 	"errors"
-	"net"
 	"net/url"
 	"strings"
 	"time"
@@ -98,7 +97,7 @@ func (o *Options) target() (target, error) {
 		t.vhost = name
 	}
 	t.server = dial.Server{Scheme: u.Scheme, Host: u.Hostname(), Port: u.Port(), Mode: dial.Plain}
-	if u.Scheme == "amqp" && !o.Insecure && !isLoopback(t.server.Host) {
+	if u.Scheme == "amqp" && !o.Insecure && !dial.IsLoopback(t.server.Host) {
 		return at("is amqp:// to another machine, so mail and password would go in clear text: use amqps://, or set insecure: true")
 	}
 	if t.server.Port == "" {
@@ -115,9 +114,4 @@ func (o *Options) target() (target, error) {
 		t.username, t.password = "guest", secret.New("guest")
 	}
 	return t, nil
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }

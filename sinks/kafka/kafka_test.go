@@ -248,6 +248,7 @@ func TestOtherMachinesAreSpokenToWithTLSAlone(t *testing.T) {
 	}{
 		{Options{Brokers: []string{"localhost", "127.0.0.1:9093"}}, false},
 		{Options{Brokers: []string{"localhost", "kafka.example.com"}}, true},
+		{Options{Brokers: []string{"kafka.localhost"}}, true},
 		{Options{Brokers: []string{"[2001:db8::1]:9092"}}, true},
 		{Options{Brokers: []string{"localhost"}, TLS: &config.TLS{}}, true},
 		{Options{Brokers: []string{"kafka.example.com"}, Insecure: true}, false},

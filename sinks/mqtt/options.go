@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"net"
 	"net/url"
 	"strings"
 	"time"
@@ -109,7 +108,7 @@ func (o *Options) target() (target, error) {
 		t.username, t.password = u.User.Username(), secret.New(password)
 	}
 	t.server = dial.Server{Scheme: u.Scheme, Host: u.Hostname(), Port: u.Port(), Mode: dial.Plain}
-	if u.Scheme == "mqtt" && !o.Insecure && !isLoopback(t.server.Host) {
+	if u.Scheme == "mqtt" && !o.Insecure && !dial.IsLoopback(t.server.Host) {
 		return at("is mqtt:// to another machine, so mail and password would go in clear text: use mqtts://, or set insecure: true")
 	}
 	if t.server.Port == "" {
@@ -122,9 +121,4 @@ func (o *Options) target() (target, error) {
 		}
 	}
 	return t, nil
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }

@@ -34,6 +34,7 @@ func TestOptionsThatCannotBeMeantAreRefused(t *testing.T) {
 		{"what cannot be read", with("nats://a\x00:secret-pass@h", nil), "url must be nats://host:4222"},
 		{"a path", with("nats://localhost/mail", nil), "url must end after the host and port"},
 		{"clear text to another machine", with("nats://nats.example.com", nil), "set insecure: true"},
+		{"clear text to a name that may be another machine", with("nats://nats.localhost", nil), "set insecure: true"},
 		{"clear text and TLS", with("tls://a.example.com,nats://localhost", nil), "do not go together"},
 		{"two ways to sign in", with("nats://u:secret-pass@localhost", func(o *Options) { o.Token = secret.New("secret-pass") }), "the url's user and token exclude each other"},
 		{"an nkey that is none", with("nats://localhost", func(o *Options) { o.NKey = secret.New("secret-pass") }), "nkey: it is not the seed of an nkey"},

@@ -3,7 +3,6 @@ package redis
 import (
 	"crypto/tls"
 	"errors"
-	"net"
 	"net/url"
 	"strconv"
 	"strings"
@@ -162,7 +161,7 @@ func (t *target) at(u *url.URL, o *Options) error {
 		t.server.Port = "6379"
 	}
 	if u.Scheme == "redis" {
-		if !o.Insecure && !isLoopback(t.server.Host) {
+		if !o.Insecure && !dial.IsLoopback(t.server.Host) {
 			return errors.New("is redis:// to another machine, so mail and password would go in clear text: use rediss://, or set insecure: true")
 		}
 		return nil
@@ -171,9 +170,4 @@ func (t *target) at(u *url.URL, o *Options) error {
 	var err error
 	t.tls, err = dial.TLS(o.TLS).Config(t.server.Host)
 	return err
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }

@@ -82,7 +82,7 @@ func Open(b config.Bucket, concurrency int) (*blob.Bucket, error) {
 	if err != nil {
 		return nil, config.At("endpoint", errors.New("it cannot be read; write it as https://host"))
 	}
-	if u.Scheme == "http" && !b.Insecure && !isLoopback(u.Hostname()) {
+	if u.Scheme == "http" && !b.Insecure && !dial.IsLoopback(u.Hostname()) {
 		return nil, config.At("endpoint", errors.New("it is http:// to another machine, so mail would go in clear text: use https://, or set insecure: true"))
 	}
 	tls, err := dial.TLS(b.TLS).Config(u.Hostname())
@@ -98,11 +98,6 @@ func Open(b config.Bucket, concurrency int) (*blob.Bucket, error) {
 			MaxIdleConns: concurrency, MaxIdleConnsPerHost: concurrency, IdleConnTimeout: 90 * time.Second, MaxResponseHeaderBytes: 64 << 10,
 		},
 	})
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // SplitsAttachments implements sinks.Splitter.

@@ -31,6 +31,7 @@ func TestOptionsThatCannotBeMeantAreRefused(t *testing.T) {
 		{"no host", Options{URL: "https:///path"}, "url must be https://host/path"},
 		{"no url at all", Options{URL: "https://a\x00b:secret-pass@/"}, "url cannot be read"},
 		{"clear text to another machine", Options{URL: "http://app.example.com/"}, "set insecure: true"},
+		{"clear text to a name that may be another machine", Options{URL: "http://app.localhost/"}, "set insecure: true"},
 		{"clear text to another address", Options{URL: "http://192.0.2.1/"}, "set insecure: true"},
 		{"clear text to a name that looks like this machine", Options{URL: "http://localhost.example.com/"}, "set insecure: true"},
 		{"user twice", Options{URL: "https://u:secret-pass@h/", Basic: Basic{Username: "v"}}, "keep one of them"},
@@ -57,7 +58,7 @@ func TestOptionsThatCannotBeMeantAreRefused(t *testing.T) {
 
 func TestClearTextIsAllowedToThisMachineOrWhenSaid(t *testing.T) {
 	for _, o := range []Options{
-		{URL: "http://localhost:8000/"}, {URL: "http://LOCALHOST./"}, {URL: "http://app.localhost/"}, {URL: "http://127.1.2.3/"},
+		{URL: "http://localhost:8000/"}, {URL: "http://LOCALHOST./"}, {URL: "http://127.1.2.3/"},
 		{URL: "http://[::1]:80/"}, {URL: "http://[::ffff:127.0.0.1]/"}, {URL: "http://app.example.com/", Insecure: true},
 	} {
 		if _, err := New("app", o, payload.Renderer{}, sinks.Env{}); err != nil {
