@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-var builds sync.Map // package and flags → func() (string, error)
+var builds sync.Map // name of the file → func() (string, error)
 
 // BuildBinary builds ./cmd/postferry with the given flags ("-race") once for
 // this test process and returns its path, in the module's bin folder.
@@ -36,9 +36,26 @@ func BuildExample(t testing.TB, name string) string {
 // build builds one main package of this module.
 func build(t testing.TB, pkg string, flags ...string) string {
 	t.Helper()
+	name := strings.ReplaceAll(strings.TrimPrefix(strings.TrimPrefix(pkg, "internal/mailtest/"), "cmd/"), "/", "-")
+	for _, f := range flags {
+		name += "-" + strings.Trim(strings.Map(fileSafe, f), "-")
+	}
+	return buildIn(t, ".", "./"+pkg, name, flags)
+}
+
+// buildNATS builds the nats-server that the module in natsd names.
+func buildNATS(t testing.TB) string {
+	t.Helper()
+	return buildIn(t, "internal/mailtest/natsd", "github.com/nats-io/nats-server/v2", "nats-server", nil)
+}
+
+// buildIn builds a main package of the module in a folder, once for this test
+// process.
+func buildIn(t testing.TB, folder, pkg, name string, flags []string) string {
+	t.Helper()
 	root := ModuleRoot(t)
-	once, _ := builds.LoadOrStore(pkg+strings.Join(flags, ""), sync.OnceValues(func() (string, error) {
-		return buildInto(root, pkg, flags)
+	once, _ := builds.LoadOrStore(name, sync.OnceValues(func() (string, error) {
+		return buildInto(filepath.Join(root, "bin", "test", name), filepath.Join(root, folder), pkg, flags)
 	}))
 	path, err := once.(func() (string, error))()
 	if err != nil {
@@ -49,20 +66,14 @@ func build(t testing.TB, pkg string, flags ...string) string {
 
 // buildInto builds under a name of its own and renames, so that test processes
 // running at the same time never see half a file, nor one that is in use.
-func buildInto(root, pkg string, flags []string) (string, error) {
-	dir := filepath.Join(root, "bin", "test")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+func buildInto(path, folder, pkg string, flags []string) (string, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return "", err
 	}
-	name := strings.ReplaceAll(strings.TrimPrefix(strings.TrimPrefix(pkg, "internal/mailtest/"), "cmd/"), "/", "-")
-	for _, f := range flags {
-		name += "-" + strings.Trim(strings.Map(fileSafe, f), "-")
-	}
-	path := filepath.Join(dir, name)
 	tmp := fmt.Sprintf("%s.%d", path, os.Getpid())
-	args := append(append([]string{"build", "-o", tmp}, flags...), "./"+pkg)
+	args := append(append([]string{"build", "-o", tmp}, flags...), pkg)
 	cmd := exec.Command("go", args...)
-	cmd.Dir = root
+	cmd.Dir = folder
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, out)
 	}
