@@ -22,6 +22,7 @@ func OpenWithToken(ctx context.Context, op string, tokens sasl.TokenSource, open
 	if err != nil {
 		return nil, tokenError(op, err)
 	}
+	dial.RecordOf(ctx).Hide(token)
 	s, err := open(token)
 	if err == nil || CauseOf(err) != Refused {
 		return s, err
@@ -33,6 +34,7 @@ func OpenWithToken(ctx context.Context, op string, tokens sasl.TokenSource, open
 	if failed != nil {
 		return nil, err // there is no newer one: the server's words count
 	}
+	dial.RecordOf(ctx).Hide(fresh)
 	return open(fresh)
 }
 

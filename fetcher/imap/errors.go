@@ -14,7 +14,6 @@ import (
 
 	"github.com/postferry/postferry/fetcher"
 	"github.com/postferry/postferry/internal/dial"
-	"github.com/postferry/postferry/internal/secret"
 )
 
 const (
@@ -61,12 +60,12 @@ func (x *session) connectionError(op string, err error) error {
 	bye := x.bye.Load()
 	switch {
 	case isViolation(cause):
-		e.Cause, e.Hint = fetcher.Protocol, protocolHint
+		e.Cause, e.Hint, e.Err = fetcher.Protocol, protocolHint, x.hider().Error(cause)
 	case bye != nil && (closed || errors.Is(cause, io.EOF) || errors.Is(cause, io.ErrUnexpectedEOF)):
-		e.Cause, e.Err = fetcher.Temporary, &refusal{text: "BYE " + dial.Printable(*bye)}
+		e.Cause, e.Err = fetcher.Temporary, &refusal{text: "BYE " + x.show(*bye)}
 	case closed && err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, net.ErrClosed):
 		e.Cause, e.Hint = fetcher.Protocol, protocolHint
-		e.Err = fmt.Errorf("the server broke the protocol: %s", dial.Printable(err.Error()))
+		e.Err = fmt.Errorf("the server broke the protocol: %s", x.show(err.Error()))
 	case closed:
 		e.Err = fetcher.ErrFinished
 	case errors.Is(cause, io.EOF), errors.Is(cause, io.ErrUnexpectedEOF):
@@ -76,14 +75,15 @@ func (x *session) connectionError(op string, err error) error {
 			e.Hint = failed.Hint
 		}
 	}
-	if isViolation(e.Err) || e.Cause == fetcher.Protocol || e.Cause == fetcher.Temporary {
-		e.Err = x.hide(e.Err)
-	}
 	return e
 }
 
-// hide masks what a server repeats of the credentials.
-func (x *session) hide(err error) error { return dial.NewHider(x.src.o.Password, x.token).Error(err) }
+// hider finds the credentials in what a server repeats of them. It is made when it is
+// wanted: a session that waits for days has no use for one.
+func (x *session) hider() *dial.Hider { return dial.NewHider(x.src.o.Password, x.token) }
+
+// show is a text of the server's, without credentials and harmless to show.
+func (x *session) show(text string) string { return dial.Printable(x.hider().Clean(text)) }
 
 func isViolation(err error) bool {
 	_, is := errors.AsType[*violation](err)
@@ -115,9 +115,7 @@ func refused(err error) (code imap.ResponseCode, ok bool) {
 }
 
 // words are the server's, with the code as it stood on the wire, safe to show.
-func words(said *imap.Error) string { return dial.Printable(rawWords(said)) }
-
-func rawWords(said *imap.Error) string {
+func (x *session) words(said *imap.Error) string {
 	text := string(said.Type)
 	if said.Code != "" {
 		text += " [" + string(said.Code) + "]"
@@ -125,13 +123,13 @@ func rawWords(said *imap.Error) string {
 	if said.Text != "" {
 		text += " " + said.Text
 	}
-	return text
+	return x.show(text)
 }
 
 // refusedError is a NO, BAD or BYE with the server's words.
-func refusedError(op string, said *imap.Error) *fetcher.Error {
+func (x *session) refusedError(op string, said *imap.Error) *fetcher.Error {
 	code, _ := refused(said)
-	e := &fetcher.Error{Radius: fetcher.SessionRadius, Cause: fetcher.Temporary, Op: op, Err: &refusal{words(said), said}}
+	e := &fetcher.Error{Radius: fetcher.SessionRadius, Cause: fetcher.Temporary, Op: op, Err: &refusal{x.words(said), said}}
 	e.Radius, e.Hint = grade(code)
 	if said.Type == imap.StatusResponseTypeBad {
 		e.Cause = fetcher.Protocol
@@ -159,10 +157,9 @@ func grade(code imap.ResponseCode) (radius fetcher.Radius, hint string) {
 }
 
 // signInError grades a refused sign-in. Without a code that says otherwise the
-// credentials were refused, and trying again soon gets accounts locked. A secret
-// that is repeated in the server's words is masked.
-func signInError(op, host string, said *imap.Error, password, token secret.Secret) error {
-	text := dial.Printable(dial.NewHider(password, token).Clean(rawWords(said)))
+// credentials were refused, and trying again soon gets accounts locked.
+func (x *session) signInError(op string, said *imap.Error) error {
+	text, host := x.words(said), x.src.o.Server.Host
 	e := &fetcher.Error{Radius: fetcher.AccountRadius, Cause: fetcher.Refused, Op: op, Hint: signInHint}
 	code, _ := refused(said)
 	switch code {
@@ -181,7 +178,7 @@ func signInError(op, host string, said *imap.Error, password, token secret.Secre
 	}
 	if e.Cause == fetcher.Refused && e.Hint == signInHint {
 		e.Hint = cmp.Or(fetcher.SignInHint(host, text), signInHint)
-		if !token.IsZero() {
+		if !x.token.IsZero() {
 			e.Hint = fetcher.TokenHint(host, text)
 		}
 	}

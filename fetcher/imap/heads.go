@@ -50,7 +50,7 @@ func (x *session) heads(ctx context.Context, name string, refs []*fetcher.Ref, g
 		return nil
 	})
 	if err == nil && declined != nil {
-		x.src.warn("the server declines to give header fields", "server", x.src.o.Server.Address(), "says", words(declined))
+		x.src.warn("the server declines to give header fields", "server", x.src.o.Server.Address(), "says", x.words(declined))
 	}
 	return err
 }

@@ -224,7 +224,7 @@ func TestWhyTheConnectionEndedIsToldByTheNextExchange(t *testing.T) {
 	}
 	ours, theirs := net.Pipe()
 	s.Serve(theirs)
-	x := newSession(source, &link{Conn: ours, gone: make(chan struct{})}, "")
+	x := newSession(source, &link{Conn: ours, gone: make(chan struct{})}, "", secret.Secret{})
 	defer x.Close()
 	<-x.client.Closed()
 	wantError(t, x.begin(t.Context(), "connecting"), fetcher.SessionRadius, fetcher.Protocol, "check that server names an IMAP server")

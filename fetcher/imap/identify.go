@@ -38,7 +38,7 @@ func (x *session) Identify(ctx context.Context, refs []fetcher.Ref) error {
 				return uid > 0
 			})
 			if said, no := errors.AsType[*imap.Error](err); no {
-				x.src.warn("the server declines to identify mails", "server", x.src.o.Server.Address(), "says", words(said))
+				x.src.warn("the server declines to identify mails", "server", x.src.o.Server.Address(), "says", x.words(said))
 				return nil
 			}
 			if err != nil {

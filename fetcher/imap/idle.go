@@ -16,7 +16,7 @@ func (x *session) idle(ctx context.Context, limit <-chan time.Time) error {
 	}
 	if refusal != nil {
 		x.src.warn("the server offers IDLE and refuses it: it is asked for news every "+x.src.o.AskEvery.String(),
-			"server", x.src.o.Server.Address(), "says", words(refusal))
+			"server", x.src.o.Server.Address(), "says", x.words(refusal))
 		x.noIdle = true
 		return x.ask(ctx, limit)
 	}

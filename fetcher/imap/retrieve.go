@@ -228,7 +228,7 @@ func (r *retrieval) alone(w *wanted, declined *imap.Error) error {
 	case w.why != nil:
 		r.fail(w.ref, "", "%w", w.why)
 	case declined != nil:
-		r.fail(w.ref, "", "%w", &refusal{text: words(declined), said: declined})
+		r.fail(w.ref, "", "%w", &refusal{text: r.x.words(declined), said: declined})
 	default:
 		r.fail(w.ref, "", "the server sent no body for it")
 	}

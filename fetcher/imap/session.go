@@ -21,7 +21,7 @@ type session struct {
 	g      *guard
 	client *imapclient.Client
 	before imap.CapSet // what was offered before signing in
-	token  secret.Secret
+	token  secret.Secret // signed in with; it is masked in what the server says
 	caps   imap.CapSet // what is offered to this user
 
 	// What the guard's reading goroutine hears.
@@ -60,9 +60,9 @@ var (
 	_ fetcher.Identifier = (*session)(nil)
 )
 
-func newSession(s *Source, conn connection, greeting string) *session {
+func newSession(s *Source, conn connection, greeting string, token secret.Secret) *session {
 	x := &session{
-		src: s, g: newGuard(conn, greeting),
+		src: s, token: token, g: newGuard(conn, greeting),
 		news: make(chan struct{}, 1),
 	}
 	x.client = x.listen()
@@ -101,9 +101,7 @@ func (x *session) grade(op string, err error) error {
 		return err
 	}
 	if said, ok := errors.AsType[*imap.Error](err); ok {
-		e := refusedError(op, said)
-		e.Err = x.hide(e.Err)
-		return e
+		return x.refusedError(op, said)
 	}
 	return x.connectionError(op, err)
 }

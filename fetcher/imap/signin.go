@@ -43,7 +43,7 @@ func (x *session) signIn(ctx context.Context) error {
 		return x.noMechanism(op, mechanisms)
 	}
 	if said, ok := errors.AsType[*imap.Error](err); ok {
-		return signInError(op, o.Server.Host, said, o.Password, c.Token)
+		return x.signInError(op, said)
 	}
 	if err == nil {
 		record.Said("signed in as %s by %s", o.Username, cmp.Or(mechanism, "LOGIN"))

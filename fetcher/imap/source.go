@@ -64,7 +64,7 @@ func (s *Source) open(ctx context.Context, token secret.Secret) (fetcher.Session
 	}
 	greeting := ""
 	if s.o.Server.Mode == dial.StartTLS {
-		if err := s.startTLS(ctx, conn); err != nil {
+		if err := s.startTLS(ctx, conn, dial.NewHider(s.o.Password, token)); err != nil {
 			conn.Close()
 			return nil, err
 		}
@@ -74,8 +74,7 @@ func (s *Source) open(ctx context.Context, token secret.Secret) (fetcher.Session
 		greeting = "* OK secured\r\n"
 	}
 	conn.SetReadTimeout(0) // a signed-in session may wait; watch bounds silence
-	x := newSession(s, conn, greeting)
-	x.token = token
+	x := newSession(s, conn, greeting, token)
 	if err := x.begin(ctx, op); err != nil {
 		x.Close()
 		return nil, err
@@ -110,7 +109,7 @@ func (x *session) begin(ctx context.Context, op string) error {
 	}
 	record.Offers(x.offers())
 	x.g.settled.Store(true)
-	x.before, x.token = nil, secret.Secret{}
+	x.before = nil
 	return nil
 }
 
@@ -188,7 +187,7 @@ func (x *session) heard(text string) {
 		}
 	}
 	if alert, ok := cutFold(rest, "[ALERT]"); ok {
-		x.src.o.Logger.Warn("server alert", "server", x.src.o.Server.Address(), "alert", dial.Printable(strings.TrimSpace(alert)))
+		x.src.o.Logger.Warn("server alert", "server", x.src.o.Server.Address(), "alert", x.show(strings.TrimSpace(alert)))
 	}
 }
 

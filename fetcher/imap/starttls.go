@@ -18,14 +18,15 @@ const startTLSHint = "use imaps:// if the server offers it; insecure: true gives
 // startTLS reads the greeting and upgrades (RFC 3501 section 6.2.1). It is done
 // here and not by imapclient, so that the guard stands above TLS, and so that
 // nothing said in clear text reaches the session: PREAUTH, capabilities,
-// octets after the OK.
-func (s *Source) startTLS(ctx context.Context, conn connection) error {
+// octets after the OK. What hide finds in the server's words is not shown.
+func (s *Source) startTLS(ctx context.Context, conn connection, hide *dial.Hider) error {
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
 	op := "securing the connection to " + s.o.Server.Address()
 	refuse := func(cause fetcher.Cause, hint, format string, args ...any) error {
 		return fetcher.Errorf(cause, op, hint, format, args...)
 	}
+	show := func(text string) string { return dial.Printable(hide.Clean(text)) }
 	record := dial.RecordOf(ctx)
 	record.Begin(dial.StepGreeting)
 	r := bufio.NewReaderSize(conn, 4<<10)
@@ -38,9 +39,9 @@ func (s *Source) startTLS(ctx context.Context, conn connection) error {
 	case "PREAUTH": // RFC 9051 section 7.1.4: it would make STARTTLS impossible
 		return refuse(fetcher.Untrusted, startTLSHint, "the server declares the session signed in before TLS")
 	case "BYE":
-		return refuse(fetcher.Temporary, "", "BYE %s", dial.Printable(text))
+		return refuse(fetcher.Temporary, "", "BYE %s", show(text))
 	default:
-		return refuse(fetcher.Protocol, "check the port in server", "%q is no IMAP greeting", dial.Printable(greeting))
+		return refuse(fetcher.Protocol, "check the port in server", "%q is no IMAP greeting", show(greeting))
 	}
 	record.Begin(dial.StepTLS)
 	if _, err := conn.Write([]byte("S1 STARTTLS\r\n")); err != nil {
@@ -60,7 +61,7 @@ func (s *Source) startTLS(ctx context.Context, conn connection) error {
 		}
 	}
 	if kind, _ := statusOf("* " + answer); kind != "OK" {
-		return refuse(fetcher.Untrusted, startTLSHint, "the server refuses STARTTLS: %s", dial.Printable(answer))
+		return refuse(fetcher.Untrusted, startTLSHint, "the server refuses STARTTLS: %s", show(answer))
 	}
 	injected, _ := r.Peek(r.Buffered())
 	if err := conn.Upgrade(ctx, s.tls, injected...); err != nil {

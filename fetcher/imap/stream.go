@@ -100,7 +100,7 @@ func (x *session) stream(ctx context.Context, op string, total time.Duration, se
 		err = x.connectionError(op, nil)
 	}
 	if err == nil && declined != nil && lasts(declined) {
-		err = refusedError(op, declined)
+		err = x.refusedError(op, declined)
 	}
 	return declined, err
 }
@@ -186,7 +186,7 @@ func (x *session) describe(ctx context.Context, name string, refs []*fetcher.Ref
 			return nil
 		})
 	if err == nil && declined != nil {
-		x.src.warn("the server declines to describe mails", "server", x.src.o.Server.Address(), "says", words(declined))
+		x.src.warn("the server declines to describe mails", "server", x.src.o.Server.Address(), "says", x.words(declined))
 	}
 	return err
 }

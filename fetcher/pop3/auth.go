@@ -83,7 +83,7 @@ func (x *session) challenge() (octets []byte, more bool, err error) {
 	}
 	rest, more := bytes.CutPrefix(line, []byte("+ "))
 	if !more && string(line) != "+" { // some servers leave the space out
-		_, err := parseStatus(line)
+		_, err := x.g.parse(line)
 		return nil, false, err
 	}
 	octets, err = base64.StdEncoding.DecodeString(string(bytes.TrimSpace(rest)))

@@ -10,7 +10,6 @@ import (
 
 	"github.com/postferry/postferry/fetcher"
 	"github.com/postferry/postferry/internal/dial"
-	"github.com/postferry/postferry/internal/secret"
 )
 
 // dialError grades a failure to connect or to secure the connection.
@@ -82,7 +81,7 @@ func grade(code string) (radius fetcher.Radius, cause fetcher.Cause, hint string
 // replyError is an -ERR that ends the session. AUTH in its middle says that what was
 // signed in with has ended, as access tokens do.
 func replyError(op string, refused *refusal) error {
-	radius, cause, hint := grade(codeOf(refused.text))
+	radius, cause, hint := grade(refused.code)
 	if cause == fetcher.Refused {
 		radius, cause, hint = fetcher.SessionRadius, fetcher.Temporary, "the sign-in has lapsed; the mailbox is signed in to again"
 	}
@@ -91,7 +90,7 @@ func replyError(op string, refused *refusal) error {
 
 // saidBy marks a refusal that comes from signing in too often.
 func saidBy(refused *refusal) error {
-	if codeOf(refused.text) == "LOGIN-DELAY" {
+	if refused.code == "LOGIN-DELAY" {
 		return &fetcher.TooSoonError{Err: refused}
 	}
 	return refused
@@ -99,29 +98,27 @@ func saidBy(refused *refusal) error {
 
 // signInError is an -ERR to a sign-in. Without a code that says otherwise the
 // credentials were refused (RFC 3206 section 4: only AUTH says so for certain, but
-// few servers send it), and trying again soon gets accounts locked. A secret
-// that is repeated in the server's words is masked.
-func signInError(op, host string, refused *refusal, password, token secret.Secret) error {
-	text := dial.NewHider(password, token).Clean(refused.text)
-	code := codeOf(refused.text)
-	radius, cause, hint := grade(code)
+// few servers send it), and trying again soon gets accounts locked. byToken says that
+// it was by access token.
+func signInError(op, host string, refused *refusal, byToken bool) error {
+	radius, cause, hint := grade(refused.code)
 	if hint == "" {
 		radius, cause, hint = grade("AUTH")
 	}
 	if cause == fetcher.Refused {
-		hint = cmp.Or(fetcher.SignInHint(host, text), hint)
-		if !token.IsZero() {
-			hint = fetcher.TokenHint(host, text)
+		hint = cmp.Or(fetcher.SignInHint(host, refused.text), hint)
+		if byToken {
+			hint = fetcher.TokenHint(host, refused.text)
 		}
 	}
-	return &fetcher.Error{Radius: radius, Cause: cause, Op: op, Err: saidBy(&refusal{text}), Hint: hint}
+	return &fetcher.Error{Radius: radius, Cause: cause, Op: op, Err: saidBy(refused), Hint: hint}
 }
 
 // messageError is an -ERR that concerns one mail, unless its code says that the
 // server cannot go on.
 func messageError(op, uid string, refused *refusal) error {
 	e := replyError(op, refused).(*fetcher.Error)
-	if codeOf(refused.text) == "" || e.Hint == "" {
+	if refused.code == "" || e.Hint == "" {
 		e.Radius = fetcher.MessageRadius
 	}
 	e.UID = uid

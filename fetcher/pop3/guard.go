@@ -27,8 +27,11 @@ func (v *violation) Error() string { return v.text }
 
 func violatef(format string, args ...any) error { return &violation{fmt.Sprintf(format, args...)} }
 
-// refusal is an -ERR in the server's words.
-type refusal struct{ text string }
+// refusal is an -ERR in the server's words, in which credentials are masked.
+type refusal struct {
+	text string
+	code string // the extended response code, see codeOf
+}
 
 func (r *refusal) Error() string {
 	if r.text == "" {
@@ -50,14 +53,16 @@ type guard struct {
 	quiet   bool      // they are for the check alone: the library sees none of them
 	refused *refusal  // the last reply, if it was an -ERR
 	heard   *string   // where the words of the next reply go too, or nil
+	hide    *dial.Hider
 	err     error
 }
 
 // lineCheck says whether a line, without CRLF, may stand in a listing.
 type lineCheck func(line []byte) error
 
-func newGuard(c connection) *guard {
-	g := &guard{connection: c, r: bufio.NewReaderSize(c, bufSize)}
+// newGuard makes a guard that takes what hide finds out of refusals.
+func newGuard(c connection, hide *dial.Hider) *guard {
+	g := &guard{connection: c, r: bufio.NewReaderSize(c, bufSize), hide: hide}
 	g.next = g.status
 	return g
 }
@@ -110,11 +115,11 @@ func (g *guard) status() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	text, err := parseStatus(line)
+	text, err := g.parse(line)
 	g.note(text)
 	g.next = g.nothing
 	if errors.As(err, &g.refused) {
-		return append([]byte("-ERR "+printable(text)), "\r\n"...), nil
+		return []byte(g.refused.Error() + "\r\n"), nil
 	}
 	if err != nil {
 		return nil, err
@@ -171,6 +176,15 @@ func readLine(r *bufio.Reader) ([]byte, error) {
 	return line[:len(line)-2], nil
 }
 
+// parse is parseStatus, with a refusal that is harmless to show.
+func (g *guard) parse(line []byte) (text string, err error) {
+	text, err = parseStatus(line)
+	if refused, ok := err.(*refusal); ok {
+		refused.text = g.hide.Clean(text)
+	}
+	return text, err
+}
+
 // parseStatus takes a status line apart: nil for +OK, a *refusal for -ERR (RFC
 // 1939 section 3: in upper case), a *violation for all else.
 func parseStatus(line []byte) (text string, err error) {
@@ -179,7 +193,7 @@ func parseStatus(line []byte) (text string, err error) {
 	case "+OK":
 		return text, nil
 	case "-ERR":
-		return text, &refusal{text}
+		return text, &refusal{text, codeOf(text)}
 	}
 	return "", violatef("%q is neither +OK nor -ERR", printable(string(line)))
 }
@@ -194,7 +208,7 @@ func (g *guard) reply() error {
 		g.err = err
 		return err
 	}
-	text, err := parseStatus(line)
+	text, err := g.parse(line)
 	g.note(text)
 	if v, ok := errors.AsType[*violation](err); ok {
 		g.err = v

@@ -170,7 +170,7 @@ func (x *session) uniques(ctx context.Context, count int, headers *bool) (all []
 	case err == nil:
 		x.src.unique.Store(true)
 		return all, nil
-	case !ok || codeOf(refused.text) != "":
+	case !ok || refused.code != "":
 		return nil, err
 	case !lacking:
 		return nil, fetcher.Errorf(fetcher.Protocol, listing, "it is tried again; if this lasts, use IMAP if the server has it",

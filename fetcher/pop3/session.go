@@ -9,8 +9,6 @@ import (
 	"github.com/knadh/go-pop3"
 
 	"github.com/postferry/postferry/fetcher"
-	"github.com/postferry/postferry/internal/dial"
-	"github.com/postferry/postferry/internal/secret"
 )
 
 // goodbye is how long Close waits for the reply to QUIT.
@@ -22,7 +20,6 @@ type session struct {
 	g          *guard
 	client     *pop3.Conn
 	greeting   string // the server's words
-	token      secret.Secret
 	offers     offers
 	pipelining bool
 
@@ -72,10 +69,10 @@ func (x *session) do(ctx context.Context, op string, command func() error) error
 	case err == nil && ctx.Err() == nil:
 		return nil
 	case x.g.refused != nil && ctx.Err() == nil:
-		return x.hide(replyError(op, x.g.refused))
+		return replyError(op, x.g.refused)
 	}
 	if refused, ok := errors.AsType[*refusal](err); ok && ctx.Err() == nil {
-		return x.hide(replyError(op, refused))
+		return replyError(op, refused)
 	}
 	return x.fail(ctx, op, err)
 }
@@ -87,19 +84,10 @@ func (x *session) fail(ctx context.Context, op string, err error) error {
 	}
 	x.broken = true
 	x.g.Close()
-	failed := connError(ctx, op, err)
 	if _, said := errors.AsType[*violation](err); said {
-		return x.hide(failed)
+		err = x.g.hide.Error(err) // it shows what was sent in place of a reply
 	}
-	return failed
-}
-
-// hide masks what a server repeats of the credentials.
-func (x *session) hide(err error) error {
-	if e, ok := errors.AsType[*fetcher.Error](err); ok {
-		e.Err = dial.NewHider(x.src.o.Password, x.token).Error(e.Err)
-	}
-	return err
+	return connError(ctx, op, err)
 }
 
 // Close implements fetcher.Session. QUIT is sent only by a session that has

@@ -56,7 +56,7 @@ func (x *session) signIn(ctx context.Context, token secret.Secret) error {
 		err = x.authenticate(ctx, op, c.Client(way))
 	}
 	if refused, ok := errors.AsType[*refusal](err); ok {
-		err = signInError(op, o.Server.Host, refused, o.Password, token)
+		err = signInError(op, o.Server.Host, refused, !token.IsZero())
 		if soon, ok := errors.AsType[*fetcher.TooSoonError](err); ok {
 			soon.Pause = x.Pause()
 		}

@@ -63,7 +63,7 @@ func (s *Source) open(ctx context.Context, token secret.Secret) (fetcher.Session
 	if s.o.Server.Mode == dial.Plain {
 		s.o.Logger.Warn("connection is not encrypted", "server", s.o.Server.Address())
 	}
-	x := &session{src: s, g: newGuard(conn), token: token}
+	x := &session{src: s, g: newGuard(conn, dial.NewHider(s.o.Password, token))}
 	if err := x.begin(ctx, op, token); err != nil {
 		x.broken = true
 		x.Close()
