@@ -116,7 +116,8 @@ var vendors = map[string]struct {
 			if !strings.HasPrefix(q.Header.Get("Authorization"), "Token token=") {
 				return 401, "", fmt.Errorf("no token")
 			}
-			if b.Title == "" || b.Group == "" || !strings.HasPrefix(b.CustomerID, "guess:") || b.Article.Body == "" || b.Article.Type == "" {
+			blank := func(s string) bool { return strings.TrimSpace(s) == "" }
+			if blank(b.Title) || b.Group == "" || !strings.HasPrefix(b.CustomerID, "guess:") || blank(b.Article.Body) || b.Article.Type == "" {
 				return 422, "", fmt.Errorf("a field is missing: %+v", b)
 			}
 			for _, a := range b.Article.Attachments {
@@ -144,7 +145,7 @@ var vendors = map[string]struct {
 				return 401, "", fmt.Errorf("bad credentials")
 			case q.Header.Get("User-Agent") == "":
 				return 403, "", fmt.Errorf("no User-Agent")
-			case b.Title == "" || units(b.Title) > 256 || units(b.Body) > 65_536:
+			case strings.TrimSpace(b.Title) == "" || units(b.Title) > 256 || units(b.Body) > 65_536:
 				return 422, "", fmt.Errorf("validation failed: %+v", b)
 			}
 			return 201, `{"number": 7}`, nil
@@ -251,4 +252,77 @@ func TestTheStoryOfInvoicesPutsThemIntoABucketWithTheirDescription(t *testing.T)
 	if n := w.dovecot.Count(t, ada, "Filed"); n != 1 {
 		t.Errorf("%d mails are filed", n)
 	}
+}
+
+// oddMails are mails of every day that say less, or more, than the mail of a story.
+var oddMails = map[string]string{
+	"nothing at all":             "",
+	"a subject without a text":   "From: a@x.example\r\nSubject: \r\n\r\n",
+	"a subject of spaces":        "From: a@x.example\r\nSubject: =?utf-8?q?=20_=C2=A0?=\r\n\r\n \r\n",
+	"no subject and no date":     "From: a@x.example\r\n\r\nhello\r\n",
+	"a picture alone":            "From: a@x.example\r\nSubject: x\r\nContent-Type: text/html\r\n\r\n<img src=\"https://x.example/1\">",
+	"a scan without a text":      "From: a@x.example\r\nMIME-Version: 1.0\r\nContent-Type: application/pdf\r\nContent-Disposition: attachment; filename=scan.pdf\r\n\r\n%PDF-1.7\r\n",
+	"a long plain text":          "From: a@x.example\r\nSubject: " + strings.Repeat("&_<\U0001F6A2 ", 300) + "\r\n\r\n" + strings.Repeat("<&> *_` \U0001F6A2\r\n", 100_000),
+	"a long text in HTML":        "From: a@x.example\r\nSubject: x\r\nContent-Type: text/html; charset=utf-8\r\n\r\n" + strings.Repeat("<p>&lt;*_` \U0001F6A2 <a href=\"https://x.example/&amp;\">&amp;</a>", 50_000),
+	"a thousand authors":         "From: " + strings.Repeat("\"_A_ &\" <a@x.example>,\r\n ", 1000) + "b@x.example\r\nTo: " + strings.Repeat("*b* <b@x.example>,\r\n ", 1000) + "b@x.example\r\nSubject: x\r\n\r\nx\r\n",
+	"hundreds of files":          "From: a@x.example\r\nSubject: x\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n" + strings.Repeat("--b\r\nContent-Type: application/pdf\r\nContent-Disposition: attachment; filename=\"_a_"+strings.Repeat("long", 40)+".pdf\"\r\n\r\n%PDF-1.7\r\n", 300) + "--b--\r\n",
+	"a line that begins a table": "From: a@x.example\r\nSubject: # *x* | @all <!channel>\r\n\r\n| a | b |\r\n|---|---|\r\n",
+}
+
+// What a story makes of such mails its receiver takes as well: none is a dead letter.
+func TestReceiversOfStoriesTakeOddMailsToo(t *testing.T) {
+	binary := mailtest.BuildBinary(t)
+	for name, mailbox := range map[string]string{"zammad": "support", "github-issues": "bugs", "slack": "alerts", "mattermost": "alerts", "invoices-to-bucket": "invoices"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := &world{t: t, binary: binary, dir: t.TempDir()}
+			w.config = filepath.Join(w.dir, "postferry.yaml")
+			s := &story{}
+			folder := filepath.Join(mailtest.ModuleRoot(t), "examples", name)
+			if err := json.Unmarshal([]byte(contentOf(t, filepath.Join(folder, "request.json"))), &s.request); err != nil {
+				t.Fatal(err)
+			}
+			vendor := vendors[name]
+			replace := []string{"${SUPPORT_PASSWORD}", password, "${S3_KEY}", "key", "${S3_SECRET}", "secret"}
+			if vendor.replace != nil {
+				replace = append(replace, vendor.replace("https://receiver.example.com")...)
+			}
+			w.writeWhole(strings.NewReplacer(replace...).Replace(contentOf(t, filepath.Join(folder, "postferry.yaml"))))
+			for fact, mail := range oddMails {
+				file := filepath.Join(w.dir, "mail.eml")
+				if err := os.WriteFile(file, []byte(mail), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				var x struct {
+					Requests []struct {
+						Method, URL, Body, Error string
+						Header                   http.Header
+					}
+				}
+				w.decode(&x, "explain", file, "--mailbox", mailbox)
+				for _, r := range x.Requests {
+					q := &mailtest.Request{Method: r.Method, URL: r.URL, Body: []byte(r.Body), Header: r.Header}
+					for field, value := range s.request.Headers { // which are masked
+						q.Header.Set(field, value)
+					}
+					if r.Error != "" {
+						t.Errorf("%s: %s", fact, r.Error)
+					} else if vendor.check != nil {
+						if _, _, err := vendor.check(q); err != nil {
+							t.Errorf("%s: the receiver refuses: %.600s", fact, err)
+						}
+					}
+				}
+			}
+		})
+	}
+}
+
+func contentOf(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }

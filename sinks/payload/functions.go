@@ -33,6 +33,12 @@ func functions() []expr.Function[scene] {
 			sum := sha256.Sum256([]byte(a[0]))
 			return hex.EncodeToString(sum[:]), nil
 		}),
+		texts("default", 2, func(a []string) (string, error) {
+			if strings.TrimSpace(a[0]) == "" {
+				return a[1], nil
+			}
+			return a[0], nil
+		}),
 		texts("replace", 3, func(a []string) (string, error) {
 			if a[1] == "" {
 				return a[0], nil
@@ -56,7 +62,10 @@ func functions() []expr.Function[scene] {
 		{Name: "formatDate", Type: (func(at any, layout, zone string) string)(nil), Apply: formatDate, Check: checkFormatDate},
 		{Name: "unix", Type: (func(at any) int)(nil), Apply: func(_ *scene, _ *expr.Meter, args []any) (any, error) {
 			at, err := timeAt(args[0])
-			return int(at.Unix()), err
+			if err != nil || at.IsZero() {
+				return 0, err
+			}
+			return int(at.Unix()), nil
 		}},
 		capture(),
 		{Name: "link", Type: (func(part string) string)(nil), Call: func(s *scene, m *expr.Meter, args []string) (any, error) {
@@ -70,7 +79,7 @@ func functions() []expr.Function[scene] {
 
 // texts is a function that makes a text of texts.
 func texts(name string, n int, make func([]string) (string, error)) expr.Function[scene] {
-	types := map[int]any{1: (func(string) string)(nil), 3: (func(a, b, c string) string)(nil)}
+	types := map[int]any{1: (func(string) string)(nil), 2: (func(a, b string) string)(nil), 3: (func(a, b, c string) string)(nil)}
 	return expr.Function[scene]{Name: name, Type: types[n], Call: func(_ *scene, m *expr.Meter, args []string) (any, error) {
 		for _, a := range args {
 			if err := m.Made(len(a)); err != nil {

@@ -43,6 +43,10 @@ func TestFunctionsMakeWhatTheySay(t *testing.T) {
 		`json(message.from)`:                                      `[{"name":"Zoë","email":"zoe@x.example"}]`,
 		`replace("a-b-c", "-", "+")`:                              "a+b+c",
 		`replace("abc", "", "+")`:                                 "abc",
+		`default(message.subject, "none")`:                        "Order [#1042] über <b>&amp;</b> @all 🚢",
+		`default(header("X-None"), "none")`:                       "none",
+		`default(message.cc[0].name, "none")`:                     "none",
+		`default(" \t\u00a0\u2003", "none")`:                      "none",
 		`urlEncode("a b&c/ü")`:                                    "a+b%26c%2F%C3%BC",
 		`base64("ü")`:                                             "w7w=",
 		`sha256("abc")`:                                           "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", // FIPS 180-4

@@ -94,6 +94,7 @@ func TestAHoleThatIsTheWholeTextKeepsItsType(t *testing.T) {
 		`{{ mailbox.name }}`:                          `"support"`,
 		`{{ mailbox.uid }}`:                           `2`,
 		`{{ unix(timestamp) }}`:                       `1795435201`,
+		`{{ unix(message.sentAt) }}`:                  `0`,
 		`{{ 1.5 }}`:                                   `1.5`,
 		`{{ message.messageId }}`:                     `["caf3.91@mail.example"]`,
 		`size {{ len(message.attachments) }}`:         `"size 1"`,
