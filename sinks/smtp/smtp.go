@@ -43,8 +43,8 @@ func New(name string, o Options, r payload.Renderer, e sinks.Env) (*Sink, error)
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	if r.Format != nil && r.Format.Name() != "native" {
-		return nil, config.At("format", errors.New("has no meaning with type: smtp, which sends mail: remove it; action, text and html say what is sent"))
+	if err := noBody(r); err != nil {
+		return nil, err
 	}
 	s := &Sink{options: o}
 	var err error
@@ -58,6 +58,23 @@ func New(name string, o Options, r payload.Renderer, e sinks.Env) (*Sink, error)
 		return nil, err
 	}
 	return s, nil
+}
+
+// noBody refuses what a sink may choose for the body of an event, of which a mail has
+// nothing.
+func noBody(r payload.Renderer) error {
+	at := func(key, instead string) error {
+		return config.At(key, errors.New("has no meaning with type: smtp, which sends mail: remove it; "+instead))
+	}
+	switch {
+	case r.Format != nil && r.Format.Name() != "native":
+		return at("format", "action, text and html say what is sent")
+	case r.Options.Attachments != "" && r.Options.Attachments != payload.Auto:
+		return at("attachments", "attach says what goes along: none, all, original")
+	case r.Options.Only != nil:
+		return at("attachments_only", "attach says what goes along: none, all, original")
+	}
+	return nil
 }
 
 // Recipients are the addresses the sink sends to whatever a mail says, so that a

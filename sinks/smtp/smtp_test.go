@@ -18,6 +18,7 @@ import (
 	"github.com/postferry/postferry/internal/localca"
 	"github.com/postferry/postferry/internal/mailtest/smtpd"
 	"github.com/postferry/postferry/internal/secret"
+	"github.com/postferry/postferry/parser"
 	"github.com/postferry/postferry/sinks"
 	"github.com/postferry/postferry/sinks/payload"
 	"github.com/postferry/postferry/sinks/sinktest"
@@ -268,18 +269,43 @@ func TestOptionsThatContradictOneAnotherAreRefused(t *testing.T) {
 		if _, err := smtp.New("desk", o, payload.Renderer{}, sinks.Env{}); err != nil {
 			t.Fatal(err)
 		}
-		raw, err := payload.NewRenderer("raw", payload.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := smtp.New("desk", o, raw, sinks.Env{}); err == nil || !strings.Contains(err.Error(), "format") {
-			t.Errorf("a format is taken: %v", err)
-		}
 		edit(&o)
 		if _, err := smtp.New("desk", o, payload.Renderer{}, sinks.Env{}); err == nil {
 			t.Errorf("%s: nothing is wrong", fact)
 		} else if strings.Contains(err.Error(), password) || strings.Contains(err.Error(), "u:p") {
 			t.Errorf("%s: %v", fact, err)
+		}
+	}
+}
+
+// A mail has no body of an event, so what a sink may choose for one would be ignored
+// in silence.
+func TestWhatShapesTheBodyOfAnEventIsRefused(t *testing.T) {
+	link := func(*sinks.Delivery, *parser.Attachment) string { return "https://files.example.com/1" }
+	for _, c := range []struct {
+		format  string
+		options payload.Options
+		refused string // the key; "": none
+	}{
+		{"native", payload.Options{}, ""},
+		{"native", payload.Options{Attachments: payload.Auto, Link: link}, ""}, // as it is with public_url and nothing else said
+		{"raw", payload.Options{}, "format"},
+		{"native", payload.Options{Attachments: payload.None}, "attachments"},
+		{"native", payload.Options{Attachments: payload.Inline}, "attachments"},
+		{"native", payload.Options{Attachments: payload.Store, Link: link}, "attachments"},
+		{"native", payload.Options{Only: &payload.Filter{Min: 1}}, "attachments_only"},
+	} {
+		r, err := payload.NewRenderer(c.format, c.options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := smtp.Options{
+			Options: compose.Options{Action: compose.Forward, From: user, To: []string{"team@example.com"}, RepeatAfter: compose.DefaultRepeatAfter},
+			Server:  "smtp://example.com",
+		}
+		_, err = smtp.New("desk", o, r, sinks.Env{})
+		if c.refused == "" && err != nil || c.refused != "" && (err == nil || !strings.HasPrefix(err.Error(), c.refused+": has no meaning with type: smtp")) {
+			t.Errorf("%s and %+v: %v", c.format, c.options, err)
 		}
 	}
 }
