@@ -70,7 +70,7 @@ soak: deps faults
 	POSTFERRY_SOAK=1 go test ./fetcher/pop3 -run Matrix -timeout 0
 	POSTFERRY_CUTS=$(CUTS) go test ./spool/sqlite ./cmd/postferry -run PowerCut -timeout 0 -v
 	POSTFERRY_SMUGGLE=70 go test ./sinks/smtp/submit -run AnotherMail -timeout 0 -v
-	POSTFERRY_RESTARTS=$(RESTARTS) go test ./sinks/... -run NothingIsLost -timeout 0 -v
+	POSTFERRY_RESTARTS=$(RESTARTS) go test ./sinks/... -run 'NothingIsLost|TestWithRabbitMQ/nothing_is_lost' -timeout 0 -v
 	go test $(RACE) -shuffle=on -count=$(SOAK) -timeout 0 ./...
 
 fuzz:

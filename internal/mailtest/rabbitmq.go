@@ -3,10 +3,11 @@ package mailtest
 import (
 	"crypto/rand"
 	"fmt"
+	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -23,6 +24,11 @@ type RabbitMQ struct {
 	cookie string
 	env    []string
 	binary string
+
+	asking    sync.Mutex
+	console   *Proc
+	questions io.Writer
+	asked     int
 }
 
 // RabbitUser and RabbitPassword are of the user who may do everything.
@@ -80,8 +86,9 @@ func StartRabbitMQ(t testing.TB) *RabbitMQ {
 		"RABBITMQ_FEATURE_FLAGS_FILE=" + filepath.Join(dir, "flags"), "RABBITMQ_PLUGINS_EXPAND_DIR=" + filepath.Join(dir, "expand"),
 		"RABBITMQ_GENERATED_CONFIG_DIR=" + filepath.Join(dir, "generated"),
 		"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=+S 2:2 +sbwt none +A 8",
+		"ERL_ZFLAGS=-start_epmd false", // of no Erlang that is started here
 	}
-	// Started by the server itself it would outlive it.
+	// Started by an Erlang itself it would outlive it.
 	epmd := StartProc(t, Command{Path: brokerBinary(t, "erlang-base", "epmd"), Args: []string{"-port", fmt.Sprint(ports[2]), "-address", "127.0.0.1"}, Env: r.env})
 	epmd.awaitReady(t, func() error { return listening(loopback(ports[2])) })
 	r.Launch()
@@ -100,15 +107,40 @@ func (r *RabbitMQ) Launch() {
 	})
 }
 
-// Eval has the server evaluate an expression of Erlang, which is to give ok.
+// Eval has the server evaluate an expression of Erlang, which is to give ok. It may
+// be called by several at once.
 func (r *RabbitMQ) Eval(expression string) {
 	r.t.Helper()
-	call := fmt.Sprintf(`{ok, T, _} = erl_scan:string("%s."), {ok, E} = erl_parse:parse_exprs(T), io:format("~p", [rpc:call('%s', erl_eval, exprs, [E, []])]), halt().`, strings.ReplaceAll(expression, `"`, `\"`), r.node)
-	cmd := exec.Command(brokerBinary(r.t, "erlang-base", "erl"), "-noinput", "-noshell", "-hidden", "-sname", fmt.Sprintf("ctl%d@localhost", os.Getpid()), "-setcookie", r.cookie, "-eval", call)
-	cmd.Env = append(os.Environ(), r.env...)
-	if out, err := cmd.CombinedOutput(); err != nil || !strings.HasPrefix(string(out), "{value,ok,") {
-		r.t.Fatalf("%s: %v, %s", expression, err, out)
+	r.asking.Lock()
+	defer r.asking.Unlock()
+	if r.questions == nil {
+		r.startConsole()
 	}
+	r.asked++
+	if _, err := fmt.Fprintf(r.questions, "%s.\n", expression); err != nil {
+		r.t.Fatal(err)
+	}
+	r.console.Stdout.Await(r.t, fmt.Sprintf("\nend of answer %d\n", r.asked))
+	if out := r.console.Stdout.String(); !strings.Contains(out, fmt.Sprintf("answer %d: {value,ok,", r.asked)) {
+		r.t.Fatalf("%s: %s, %s", expression, tail(out, 4000), r.console.Stderr)
+	}
+}
+
+// startConsole starts an Erlang that passes on to the server what Eval asks.
+func (r *RabbitMQ) startConsole() {
+	r.t.Helper()
+	loop := fmt.Sprintf(`F = fun(F, N) -> case io:get_line("") of
+		eof -> halt();
+		L -> {ok, T, _} = erl_scan:string(L), {ok, E} = erl_parse:parse_exprs(T),
+			io:format("answer ~b: ~0p~nend of answer ~b~n", [N, rpc:call('%s', erl_eval, exprs, [E, []]), N]), F(F, N + 1)
+	end end, F(F, 1).`, r.node)
+	in, questions := io.Pipe()
+	r.questions = questions
+	r.console = StartProc(r.t, Command{
+		Path: brokerBinary(r.t, "erlang-base", "erl"), Env: r.env, Stdin: in,
+		Args: []string{"-noshell", "-hidden", "-sname", fmt.Sprintf("console%d@localhost", os.Getpid()), "-setcookie", r.cookie, "-eval", loop},
+	})
+	r.t.Cleanup(func() { questions.Close() })
 }
 
 // SetDiskFreeLimit sets how much of the disk has to be free: with more than there is

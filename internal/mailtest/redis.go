@@ -131,12 +131,12 @@ func exists(path string) bool {
 func loopback(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
 
 // awaitReady returns once ready gives no error, or fails the test: at once when
-// the process has ended, else after a minute.
+// the process has ended, else after five minutes, since the machine may be busy.
 func (p *Proc) awaitReady(t testing.TB, ready func() error) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(time.Minute); ; {
+	for deadline := time.Now().Add(5 * time.Minute); ; {
 		err := ready()
 		if err == nil {
 			return
@@ -147,7 +147,7 @@ func (p *Proc) awaitReady(t testing.TB, ready func() error) {
 		case <-tick.C:
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%s is not ready after a minute: %v\n%s", p.cmd.Path, err, tail(p.Stdout.String(), 4000))
+			t.Fatalf("%s is not ready after five minutes: %v\n%s", p.cmd.Path, err, tail(p.Stdout.String(), 4000))
 		}
 	}
 }
