@@ -14,7 +14,7 @@ import (
 // Show writes the effective configuration as YAML: files, variables, flags and
 // defaults in one, with a comment at each value that does not stand in the files at that place. It loads
 // again, to the same effect, but for the secrets, of which only a mask is
-// written; also for the password in a URL. File names are absolute. It is
+// written; also for what may be one in a URL (withoutSecrets). File names are absolute. It is
 // complete once every Section has been decoded by its kind.
 func (c *Config) Show(w io.Writer) error {
 	root := block()
@@ -128,8 +128,28 @@ func shownScalar(n *node) *yaml.Node {
 	case n.raw:
 		return text(n.value)
 	}
-	return text(escape(withoutPassword.ReplaceAllString(n.value, "${1}"+secret.Masked+"${2}")))
+	return text(escape(withoutSecrets(n)))
 }
+
+// withoutSecrets is a text that may be a URL without what may be a secret in it:
+// its password; of http and https also the query, and all that stands behind the
+// host where a variable gives it: the address of a chat room is one.
+func withoutSecrets(n *node) string {
+	s := withoutPassword.ReplaceAllString(n.value, "${1}"+secret.Masked+"${2}")
+	host := webHost.FindString(s)
+	path, query, found := strings.Cut(s, "?")
+	switch {
+	case host == "" || len(host) == len(s):
+		return s
+	case len(n.vars) > 0 || n.override:
+		return host + secret.Masked
+	case found && query != "":
+		return path + "?" + secret.Masked
+	}
+	return s
+}
+
+var webHost = regexp.MustCompile(`^https?://[^/?#]*/?`)
 
 // withoutPassword finds the password in the user part of a URL (RFC 3986,
 // section 3.2.1), also where an @ in it was not encoded.

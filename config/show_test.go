@@ -195,10 +195,13 @@ func TestSecretsAreNeverShown(t *testing.T) {
 		{"in a header", hook + "headers: {Authorization: " + canary + "}\n"},
 		{"in a URL", strings.Replace(hook, "https://", "https://user:"+canary+"@", 1) + "\n"},
 		{"in a URL, with an @", strings.Replace(hook, "https://", "https://user:"+canary+"@@", 1) + "\n"},
+		{"in the query of a URL", strings.Replace(hook, "example.com/", "example.com/hook?token="+canary, 1) + "\n"},
+		{"in the path of a URL, by a variable", strings.Replace(hook, "example.com/", "example.com/services/${SECRET}", 1) + "\n"},
+		{"in a URL that is a variable", strings.Replace(hook, "https://app.example.com/", "${URL}", 1) + "\n"},
 		{"in a URL, by a variable", strings.Replace(hook, "https://", "https://user:${SECRET}@", 1) + "\n"},
 	} {
 		dir := write(t, map[string]string{"postferry.yaml": c.text, "secret": canary + "\n"})
-		o := environ("SECRET="+canary, "PLUS=+p4ss", "POSTFERRY_MAILBOXES__NONE__PASSWORD="+canary)
+		o := environ("SECRET="+canary, "URL=https://chat.example.com/services/"+canary, "PLUS=+p4ss", "POSTFERRY_MAILBOXES__NONE__PASSWORD="+canary)
 		if c.name == "in a variable that overrides" {
 			o = environ("POSTFERRY_MAILBOXES__M__PASSWORD=" + canary)
 		}

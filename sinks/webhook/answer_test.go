@@ -172,11 +172,16 @@ func TestRetryAfterCountsWithEveryFailure(t *testing.T) {
 
 func TestTheAnswerIsKeptEscapedAndWithoutSecrets(t *testing.T) {
 	r := mailtest.NewReceiver(t)
-	s := makeSink(t, Options{URL: r.URL + "/?key=secret-in-query", Bearer: secret.New("bearer-token-1")}, sinks.Env{})
+	s := makeSink(t, Options{
+		URL: r.URL + "/services/path-token-0123456789?key=secret-in-query", Bearer: secret.New("bearer-token-1"),
+		Headers: map[string]secret.Secret{"X-Key": secret.New("Token {{ mailbox.name }} header-value-2")},
+	}, sinks.Env{})
 	for _, c := range []struct{ name, body, want string }{
 		{"plain", "queued as 7", "queued as 7"},
 		{"control characters", "a\r\nb\x1b[31m", `a\r\nb\x1b[31m`},
 		{"secrets", "got Bearer bearer-token-1 and secret-in-query", "got *** and ***"},
+		{"what may be one in the path", "cannot POST /services/path-token-0123456789", "cannot POST /services/***"},
+		{"one beside a hole", "header-value-2, said for support", "***, said for support"},
 		{"long", strings.Repeat("y", 100_000), strings.Repeat("y", 512) + "…"},
 	} {
 		r.Answer(func(*mailtest.Request) mailtest.Answer { return mailtest.Answer{Status: 200, Body: c.body} })

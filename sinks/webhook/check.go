@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/postferry/postferry/internal/secret"
@@ -16,8 +17,8 @@ import (
 const checkTimeout = 10 * time.Second
 
 // Preview implements sinks.Previewer: the request an attempt would send now.
-// What the configuration adds to the header is masked, as are the path's query
-// values.
+// What the configuration adds to the header is masked, as are the url's query and
+// what may be a secret in its path.
 func (s *Sink) Preview(d *sinks.Delivery) (sinks.Request, error) {
 	to, err := s.target.of(d)
 	if err != nil {
@@ -37,6 +38,13 @@ func (s *Sink) Preview(d *sinks.Delivery) (sinks.Request, error) {
 			header[name] = []string{secret.Masked}
 		}
 	}
+	for name, text := range s.made {
+		for _, part := range literals(text) {
+			if len(part) >= shortest {
+				header[name] = []string{strings.ReplaceAll(header[name][0], part, secret.Masked)}
+			}
+		}
+	}
 	delete(header, "Idempotency-Key")
 	if v := s.header["Idempotency-Key"]; len(v) > 0 {
 		header["Idempotency-Key"] = []string{secret.Masked}
@@ -49,7 +57,11 @@ func (s *Sink) Preview(d *sinks.Delivery) (sinks.Request, error) {
 	if shown.RawQuery != "" {
 		shown.RawQuery = secret.Masked
 	}
-	return sinks.Request{Method: s.method, URL: shown.String(), Header: header, Body: append([]byte(nil), all...)}, nil
+	at := shown.String()
+	for _, part := range tokens(s.target.url) {
+		at = strings.ReplaceAll(at, "/"+part, "/"+secret.Masked)
+	}
+	return sinks.Request{Method: s.method, URL: at, Header: header, Body: append([]byte(nil), all...)}, nil
 }
 
 // Check implements sinks.Checker: the name, a connection and TLS. It sends no

@@ -88,8 +88,13 @@ var own = map[string]bool{
 // fixedHeader is what every request of the sink carries.
 func (o *Options) fixedHeader(version string) (http.Header, map[string]*payload.Text, error) {
 	h, made := http.Header{"User-Agent": {"postferry/" + version}}, map[string]*payload.Text{}
+	names := map[string]string{}
 	for name, value := range o.Headers {
 		key := http.CanonicalHeaderKey(name)
+		if other, twice := names[key]; twice {
+			return nil, nil, config.At("headers", fmt.Errorf("%s and %s are one header field: keep one of them", min(name, other), max(name, other)))
+		}
+		names[key] = name
 		if !httpguts.ValidHeaderFieldName(name) || own[key] {
 			return nil, nil, config.At("headers", fmt.Errorf("%q is not a header field that may be set", name))
 		}
@@ -106,14 +111,14 @@ func (o *Options) fixedHeader(version string) (http.Header, map[string]*payload.
 		}
 		h[key] = []string{value.Reveal()}
 	}
-	if o.Basic.Username != "" && !o.Bearer.IsZero() {
+	if (o.Basic.Username != "" || !o.Basic.Password.IsZero()) && !o.Bearer.IsZero() {
 		return nil, nil, fmt.Errorf("basic and bearer exclude each other: keep one of them")
 	}
 	if strings.Contains(o.Basic.Username, ":") { // RFC 7617, section 2
 		return nil, nil, config.At("basic", errors.New("the username must not contain a colon"))
 	}
 	if auth := o.authorization(); auth != "" {
-		if h.Get("Authorization") != "" {
+		if names["Authorization"] != "" {
 			return nil, nil, fmt.Errorf("headers sets Authorization beside basic or bearer: keep one of them")
 		}
 		if !httpguts.ValidHeaderFieldValue(auth) {

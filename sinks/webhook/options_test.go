@@ -37,6 +37,9 @@ func TestOptionsThatCannotBeMeantAreRefused(t *testing.T) {
 		{"user twice", Options{URL: "https://u:secret-pass@h/", Basic: Basic{Username: "v"}}, "keep one of them"},
 		{"basic and bearer", Options{URL: "https://h/", Basic: Basic{Username: "v"}, Bearer: secret.New("secret-pass")}, "exclude each other"},
 		{"bearer and header", Options{URL: "https://h/", Bearer: secret.New("secret-pass"), Headers: headers("authorization", "x")}, "keep one of them"},
+		{"a password and bearer", Options{URL: "https://h/", Basic: Basic{Password: secret.New("secret-pass")}, Bearer: secret.New("secret-pass")}, "exclude each other"},
+		{"bearer and header with a hole", Options{URL: "https://h/", Bearer: secret.New("secret-pass"), Headers: headers("authorization", "{{ id }}")}, "keep one of them"},
+		{"one header twice", Options{URL: "https://h/", Headers: map[string]secret.Secret{"X-Key": secret.New("secret-pass"), "x-key": secret.New("b")}}, "X-Key and x-key are one header field"},
 		{"a colon in the username", Options{URL: "https://h/", Basic: Basic{Username: "a:b"}}, "colon"},
 		{"our header", Options{URL: "https://h/", Headers: headers("webhook-id", "x")}, "not a header field that may be set"},
 		{"no header", Options{URL: "https://h/", Headers: headers("a b", "x")}, "not a header field that may be set"},
@@ -137,14 +140,14 @@ func TestAProxyIsUsedAndItsPasswordKept(t *testing.T) {
 func TestPreviewMasksWhatTheConfigurationHolds(t *testing.T) {
 	r := mailtest.NewReceiver(t)
 	s := makeSink(t, Options{
-		URL: r.URL + "/hooks?token=query-token-1", Secret: secret.New(keyOne), Bearer: secret.New("bearer-token-1"),
-		Headers: map[string]secret.Secret{"X-Api-Key": secret.New("header-value-1")},
+		URL: r.URL + "/hooks/{{ mailbox.name }}/path-token-0123456789?token=query-token-1", AllowNetworks: []string{"127.0.0.1"}, Secret: secret.New(keyOne), Bearer: secret.New("bearer-token-1"),
+		Headers: map[string]secret.Secret{"X-Api-Key": secret.New("header-value-1"), "X-Box-Key": secret.New("{{ mailbox.name }} header-value-2"), "X-Box": secret.New("{{ mailbox.name }}")},
 	}, sinks.Env{})
 	p, err := s.Preview(sinktest.Delivery(t, 1, sinktest.Mail))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.Method != "POST" || !strings.HasPrefix(p.URL, r.URL+"/hooks?") || p.Header.Get("Authorization") != secret.Masked || p.Header.Get("X-Api-Key") != secret.Masked {
+	if p.Method != "POST" || p.URL != r.URL+"/hooks/support/"+secret.Masked+"?"+secret.Masked || p.Header.Get("X-Box-Key") != "support "+secret.Masked || p.Header.Get("X-Box") != "support" || p.Header.Get("Authorization") != secret.Masked || p.Header.Get("X-Api-Key") != secret.Masked {
 		t.Errorf("%+v", p)
 	}
 	if err := verifier(t, keyOne).Verify(p.Body, p.Header); err != nil {

@@ -8,11 +8,36 @@ import (
 	"strings"
 
 	"github.com/postferry/postferry/internal/secret"
+	"github.com/postferry/postferry/sinks/payload"
 )
 
 // shortest is the length from which a configured value is taken for a secret
 // when it turns up in an answer; a shorter one would blank out common words.
 const shortest = 6
+
+// token is the length from which a segment of the url's path is taken for a secret:
+// the addresses of chat rooms end in one.
+const token = 20
+
+// tokens are the segments of a path that may be secrets. What holes give is none.
+func tokens(u *url.URL) []string {
+	var found []string
+	for segment := range strings.SplitSeq(u.EscapedPath(), "/") {
+		if len(segment) >= token && !strings.Contains(segment, holeWord) {
+			found = append(found, segment)
+		}
+	}
+	return found
+}
+
+// literals are what stands around the holes of a text.
+func literals(t *payload.Text) []string {
+	all := strings.Split(t.With(func(int) string { return "\x00" }), "\x00")
+	for i, part := range all {
+		all[i] = strings.TrimSpace(part)
+	}
+	return all
+}
 
 // redactor masks the sink's secrets wherever the network echoes them: receivers
 // under repair like to answer with the whole request.
@@ -37,8 +62,11 @@ func (o *Options) redactor(target *url.URL, header http.Header) redactor {
 		values = append(values, s.Reveal())
 	}
 	for _, s := range o.Headers {
-		values = append(values, s.Reveal())
+		if text, err := payload.CompileText(s.Reveal()); err == nil {
+			values = append(values, literals(text)...)
+		}
 	}
+	values = append(values, tokens(target)...)
 	for _, list := range target.Query() {
 		values = append(values, list...)
 	}

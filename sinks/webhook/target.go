@@ -40,7 +40,9 @@ const (
 )
 
 // hole is the word in the place of a hole while the url is looked at.
-func hole(n int) string { return "postferryhole" + strconv.Itoa(n) + "x" }
+func hole(n int) string { return holeWord + strconv.Itoa(n) + "x" }
+
+const holeWord = "postferryhole"
 
 // target reads the url and takes the user and password out of it.
 func (o *Options) target() (*target, error) {
