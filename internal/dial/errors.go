@@ -72,7 +72,7 @@ func connectError(s Server, timeout time.Duration, err error) error {
 	case e.Timeout():
 		e.Hint = silentPortHint(timeout)
 	case errors.Is(err, syscall.ECONNREFUSED):
-		e.Hint = "nothing listens there; check the port in server and that the mail server runs"
+		e.Hint = "nothing listens there; check the port in server and that the server runs"
 	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH):
 		e.Hint = "there is no route to it; check the network of this machine"
 	default:
