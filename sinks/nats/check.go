@@ -45,7 +45,7 @@ func (s *Sink) Check(ctx context.Context) []sinks.Finding {
 			step = "sign-in"
 		case errors.As(err, &dns):
 			step = "DNS"
-		case errors.Is(err, nats.ErrTLS), errors.Is(err, nats.ErrSecureConnWanted):
+		case isTLS(err), errors.Is(err, nats.ErrSecureConnWanted):
 			step = "TLS"
 		}
 		return []sinks.Finding{{Step: step, Said: s.clean(err), Fix: advice(err)}}
@@ -64,11 +64,13 @@ func (s *Sink) Check(ctx context.Context) []sinks.Finding {
 
 // checkStream says which stream will confirm, and what that is worth.
 func (s *Sink) checkStream(ctx context.Context, c *session) sinks.Finding {
+	ctx, done := c.untilDenied(ctx, `publish to "$JS.API.`)
+	defer done()
 	name := s.options.Stream
 	subject := s.subject.With(func(int) string { return "x" })
 	if name == "" && !s.subject.Fixed() {
 		if _, err := c.stream.AccountInfo(ctx); err != nil {
-			return s.unseen(err)
+			return s.unseen(ctx, err)
 		}
 		return sinks.Finding{Step: "stream", OK: true, Said: "JetStream is on; each mail makes its subject, so which stream takes it is seen when it is delivered"}
 	}
@@ -81,7 +83,7 @@ func (s *Sink) checkStream(ctx context.Context, c *session) sinks.Finding {
 		found, err = c.stream.Stream(ctx, name)
 	}
 	if err != nil {
-		return s.unseen(err)
+		return s.unseen(ctx, err)
 	}
 	at := found.CachedInfo().Config
 	kept := "in files"
@@ -92,7 +94,10 @@ func (s *Sink) checkStream(ctx context.Context, c *session) sinks.Finding {
 }
 
 // unseen is a stream that could not be looked at.
-func (s *Sink) unseen(err error) sinks.Finding {
+func (s *Sink) unseen(ctx context.Context, err error) sinks.Finding {
+	if ctx.Err() != nil {
+		err = context.Cause(ctx) // the server's words, where it has said no
+	}
 	f := sinks.Finding{Step: "stream", Said: s.clean(err)}
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, jetstream.ErrNoStreamResponse):

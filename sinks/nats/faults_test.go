@@ -20,3 +20,20 @@ func TestNothingIsLostWhenTheServerIsKilled(t *testing.T) {
 		return stored
 	}}.Run(t)
 }
+
+func TestAConnectionLostBetweenTwoMailsCostsNoAttempt(t *testing.T) {
+	n := mailtest.StartNATS(t)
+	newStream(t, n)
+	gate := mailtest.NewGate(t, n.Addr)
+	s := makeSink(t, options("nats://"+gate.Addr), payload.Renderer{})
+	if _, err := s.Deliver(t.Context(), sinktest.Delivery(t, 1, sinktest.Mail)); err != nil {
+		t.Fatal(err)
+	}
+	c, err := s.link.Use(t.Context())
+	must(t, err)
+	gate.Cut()
+	<-c.ended
+	if _, err := s.Deliver(t.Context(), sinktest.Delivery(t, 2, sinktest.Mail)); err != nil {
+		t.Error(err)
+	}
+}

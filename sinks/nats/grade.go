@@ -44,6 +44,11 @@ func isSignIn(err error) bool {
 	return strings.Contains(strings.ToLower(err.Error()), "authentication")
 }
 
+// isTLS tells that client and server do not trust one another.
+func isTLS(err error) bool {
+	return errors.Is(err, nats.ErrTLS) || strings.Contains(err.Error(), "tls: ") || strings.Contains(err.Error(), "x509: ")
+}
+
 // advice is what to do about a connection that cannot be made.
 func advice(err error) string {
 	var dns *net.DNSError
@@ -52,7 +57,7 @@ func advice(err error) string {
 		return "check username and password, token, nkey or creds, whichever the server asks for"
 	case errors.As(err, &dns):
 		return "check the host in url, and this machine's name server"
-	case errors.Is(err, nats.ErrTLS):
+	case isTLS(err):
 		return "check the server's certificate and the sink's tls; if it is your own CA, name it in tls.ca_file; if the server asks for a certificate, set tls.client_cert and tls.client_key"
 	case errors.Is(err, nats.ErrSecureConnWanted):
 		return "the server speaks no TLS; write nats://, with insecure: true where it is another machine"

@@ -86,6 +86,10 @@ func (s *Sink) Deliver(ctx context.Context, d *sinks.Delivery) (sinks.Receipt, e
 	s.delivering.RLock()
 	defer s.delivering.RUnlock()
 	c, err := s.link.Use(ctx)
+	if err == nil && c.conn.IsClosed() { // lost while nothing was published
+		s.link.Broken(c)
+		c, err = s.link.Use(ctx)
+	}
 	if err != nil {
 		return sinks.Receipt{}, s.unconnected(ctx, err)
 	}

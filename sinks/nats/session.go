@@ -32,10 +32,10 @@ type session struct {
 	waiting map[*waiter]bool
 }
 
-// waiter is a message on its way.
+// waiter is somebody who waits for an answer.
 type waiter struct {
-	subject string
-	fail    context.CancelCauseFunc
+	what string // in the server's words, publish to "SUBJECT", or how they begin
+	fail context.CancelCauseFunc
 }
 
 // deniedError is the server's word that the user may not publish to a subject.
@@ -86,17 +86,8 @@ func (c *session) close() {
 // publish waits for a stream to have the message. The library waits half a second
 // more for a subject without a stream, whose leader may be changing.
 func (c *session) publish(ctx context.Context, m *nats.Msg) (*jetstream.PubAck, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	w := &waiter{m.Subject, cancel}
-	c.mu.Lock()
-	c.waiting[w] = true
-	c.mu.Unlock()
-	defer func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		delete(c.waiting, w)
-	}()
+	ctx, done := c.untilDenied(ctx, fmt.Sprintf("publish to %q", m.Subject))
+	defer done()
 	ack, err := c.stream.PublishMsg(ctx, m)
 	if err != nil && ctx.Err() != nil {
 		return nil, context.Cause(ctx)
@@ -104,8 +95,23 @@ func (c *session) publish(ctx context.Context, m *nats.Msg) (*jetstream.PubAck, 
 	return ack, err
 }
 
-// denied fails the messages to a subject that the user may not publish to: nothing
-// else would answer them.
+// untilDenied is a context that ends when the server says that the user may not do
+// what is meant: nothing else would answer it. done is to be called in the end.
+func (c *session) untilDenied(ctx context.Context, what string) (limited context.Context, done func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	w := &waiter{strings.ToLower(what), cancel}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.waiting[w] = true
+	return ctx, func() {
+		cancel(nil)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.waiting, w)
+	}
+}
+
+// denied ends what the user may not do.
 func (c *session) denied(err error) {
 	if !errors.Is(err, nats.ErrPermissionViolation) {
 		return
@@ -114,7 +120,7 @@ func (c *session) denied(err error) {
 	defer c.mu.Unlock()
 	for w := range c.waiting {
 		// -ERR 'Permissions Violation for Publish to "SUBJECT"'
-		if strings.Contains(strings.ToLower(err.Error()), strings.ToLower(fmt.Sprintf("publish to %q", w.subject))) {
+		if strings.Contains(strings.ToLower(err.Error()), w.what) {
 			w.fail(&deniedError{err.Error()})
 		}
 	}
