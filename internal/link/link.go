@@ -1,6 +1,6 @@
 // Package link keeps one connection to a server for all who want to use it.
 //
-//	l := link.New(open, close, clock)
+//	l := link.New(open, close, lost, clock)
 //	c, err := l.Use(ctx) // the connection there is, else a new one
 //	…
 //	l.Worked()           // the server has confirmed something
@@ -34,6 +34,7 @@ var pauses = backoff.Schedule{Steps: []time.Duration{0, 2 * time.Second, 5 * tim
 type Link[C comparable] struct {
 	open   func(ctx context.Context) (C, error)
 	end    func(C)
+	lost   func(C) bool
 	clock  clock.Clock
 	random func() float64
 	turn   chan struct{} // held by who makes a connection
@@ -47,12 +48,13 @@ type Link[C comparable] struct {
 
 // New makes a Link without a connection. open makes one, and heeds its context;
 // end takes one apart, broken or not, and returns when nothing of it runs any more.
-func New[C comparable](open func(context.Context) (C, error), end func(C), c clock.Clock) *Link[C] {
-	return &Link[C]{open: open, end: end, clock: c, random: rand.Float64, turn: make(chan struct{}, 1)}
+// lost tells of one that ended while nobody used it; nil where that cannot be told.
+func New[C comparable](open func(context.Context) (C, error), end func(C), lost func(C) bool, c clock.Clock) *Link[C] {
+	return &Link[C]{open: open, end: end, lost: lost, clock: c, random: rand.Float64, turn: make(chan struct{}, 1)}
 }
 
-// Use is the connection, which is made if there is none. Its error is that of
-// open, of ctx, or ErrClosed.
+// Use is the connection, which is made if there is none, or if the one there is was
+// lost meanwhile. Its error is that of open, of ctx, or ErrClosed.
 func (l *Link[C]) Use(ctx context.Context) (C, error) {
 	var none C
 	select {
@@ -67,8 +69,10 @@ func (l *Link[C]) Use(ctx context.Context) (C, error) {
 	switch {
 	case closed:
 		return none, ErrClosed
-	case is:
+	case is && (l.lost == nil || !l.lost(now)):
 		return now, nil
+	case is:
+		l.Broken(now)
 	}
 	if err := l.clock.Sleep(ctx, pauses.Wait(vain, l.random)); err != nil {
 		return none, err

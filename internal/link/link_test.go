@@ -36,7 +36,7 @@ func (s *server) end(*int) {
 }
 
 func (s *server) link() *Link[*int] {
-	l := New(s.open, s.end, clock.System{})
+	l := New(s.open, s.end, nil, clock.System{})
 	l.random = func() float64 { return 0 } // the whole step
 	return l
 }
@@ -77,6 +77,22 @@ func TestABrokenConnectionIsMadeAnewAndTakenApartOnce(t *testing.T) {
 	second := use(t, l)
 	l.Broken(first)
 	if second == first || s.made != 2 || s.ended != 1 {
+		t.Errorf("made %d, ended %d", s.made, s.ended)
+	}
+}
+
+func TestAConnectionThatWasLostMeanwhileIsMadeAnewAtOnce(t *testing.T) {
+	s := &server{}
+	lost := map[*int]bool{}
+	l := New(s.open, s.end, func(c *int) bool { return lost[c] }, clock.System{})
+	first := use(t, l)
+	l.Worked()
+	if again := use(t, l); again != first || s.made != 1 {
+		t.Errorf("made %d", s.made)
+	}
+	lost[first] = true
+	second := use(t, l)
+	if second == first || use(t, l) != second || s.made != 2 || s.ended != 1 {
 		t.Errorf("made %d, ended %d", s.made, s.ended)
 	}
 }
@@ -152,7 +168,7 @@ func TestAConnectionMadeWhileClosingIsTakenApart(t *testing.T) {
 	l = New(func(ctx context.Context) (*int, error) {
 		l.Close()
 		return s.open(ctx)
-	}, s.end, clock.System{})
+	}, s.end, nil, clock.System{})
 	if _, err := l.Use(t.Context()); !errors.Is(err, ErrClosed) || s.ended != 1 {
 		t.Errorf("the error is %v, %d taken apart", err, s.ended)
 	}

@@ -14,7 +14,6 @@ package amqp
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"sync"
 	"sync/atomic"
 
@@ -53,8 +52,7 @@ func New(name string, o Options, r payload.Renderer, e sinks.Env) (*Sink, error)
 	if s.target, err = o.target(); err != nil {
 		return nil, err
 	}
-	password := s.target.password.Reveal()
-	s.mask = queue.NewMask(password, url.QueryEscape(password))
+	s.mask = s.target.Mask()
 	if s.exchange, err = payload.CompileText(o.Exchange); err != nil {
 		return nil, fmt.Errorf("exchange: %w", err)
 	}
@@ -64,7 +62,7 @@ func New(name string, o Options, r payload.Renderer, e sinks.Env) (*Sink, error)
 	if s.maker, err = queue.NewMaker(o.Options, r, e.Clock); err != nil {
 		return nil, err
 	}
-	s.link = link.New(s.connect, (*session).close, e.Clock)
+	s.link = link.New(s.connect, (*session).close, (*session).isOver, e.Clock)
 	return s, nil
 }
 
@@ -121,10 +119,6 @@ func (s *Sink) deliver(ctx context.Context, d *sinks.Delivery, to address) error
 	}
 	defer m.Release()
 	c, err := s.link.Use(ctx)
-	if err == nil && c.isOver() { // lost while nothing was published
-		s.link.Broken(c)
-		c, err = s.link.Use(ctx)
-	}
 	if err != nil {
 		return s.unconnected(ctx, err)
 	}

@@ -11,15 +11,12 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
-	"github.com/postferry/postferry/internal/dial"
 	"github.com/postferry/postferry/sinks"
+	"github.com/postferry/postferry/sinks/queue"
 )
 
 // checkTimeout bounds a check.
 const checkTimeout = 20 * time.Second
-
-// inURL names the key of a sink in a hint written for mailboxes.
-func inURL(hint string) string { return strings.ReplaceAll(hint, "in server", "in url") }
 
 // Preview implements sinks.Previewer.
 func (s *Sink) Preview(d *sinks.Delivery) (sinks.Request, error) {
@@ -33,7 +30,7 @@ func (s *Sink) Preview(d *sinks.Delivery) (sinks.Request, error) {
 	}
 	defer m.Release()
 	r := sinks.Request{
-		Method: "PUBLISH", URL: fmt.Sprintf("%s://%s/%s exchange %q routing key %q", s.target.server.Scheme, s.target, strings.TrimPrefix(s.target.vhost, "/"), to.exchange, to.key),
+		Method: "PUBLISH", URL: fmt.Sprintf("%s://%s/%s exchange %q routing key %q", s.target.Server.Scheme, s.target, strings.TrimPrefix(s.target.vhost, "/"), to.exchange, to.key),
 		Header: http.Header{"message-id": {m.ID}, "content-type": {m.ContentType}, "delivery-mode": {strconv.Itoa(int(amqp.Persistent))}},
 		Body:   append([]byte(nil), m.Body...),
 	}
@@ -55,24 +52,13 @@ func (s *Sink) Check(ctx context.Context) []sinks.Finding {
 	defer c.close()
 	stop := context.AfterFunc(ctx, func() { c.wire.Close() })
 	defer stop()
-	said := fmt.Sprintf("connected to %s, vhost %s", s.target, s.target.vhost)
-	if s.target.tls != nil {
-		said += ", with TLS"
-	}
-	return []sinks.Finding{{Step: "connection", OK: true, Said: said + ", signed in"}, s.checkTopology(c)}
+	to := fmt.Sprintf("%s, vhost %s,", s.target, s.target.vhost)
+	return []sinks.Finding{queue.Connected(to, s.target.TLS != nil, s.target.Username), s.checkTopology(c)}
 }
 
 func (s *Sink) notThere(err error) sinks.Finding {
-	f := sinks.Finding{Step: "connection", Said: s.clean(err.Error()), Fix: "check url, and that the broker runs"}
-	var at *dial.Error
-	var said *amqp.Error
-	switch {
-	case errors.As(err, &at):
-		f.Step = strings.ToUpper(at.Stage)
-		if at.Hint != "" {
-			f.Fix = inURL(at.Hint)
-		}
-	case errors.As(err, &said):
+	f := queue.NotConnected(err, s.mask, "check url, and that the broker runs")
+	if said, ok := errors.AsType[*amqp.Error](err); ok {
 		f.Step, f.Fix = "sign-in", advice(said)
 	}
 	return f
@@ -93,7 +79,7 @@ func (s *Sink) checkTopology(c *session) sinks.Finding {
 		err = c.channel.ExchangeDeclarePassive(name, "direct", true, false, false, false, nil)
 	}
 	if err != nil {
-		return sinks.Finding{Step: step, Said: s.clean(err.Error()), Fix: "make the " + step + ", or change it: postferry declares none"}
+		return sinks.Finding{Step: step, Said: s.mask.Clean(err.Error()), Fix: "make the " + step + ", or change it: postferry declares none"}
 	}
 	return sinks.Finding{Step: step, OK: true, Said: name + " is there"}
 }

@@ -10,18 +10,14 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/postferry/postferry/internal/dial"
-	"github.com/postferry/postferry/internal/link"
 	"github.com/postferry/postferry/sinks"
 	"github.com/postferry/postferry/sinks/queue"
 )
 
-// clean is a text harmless to show.
-func (s *Sink) clean(text string) string { return dial.Printable(s.mask.Replace(text)) }
-
 // isBlocked is the error while the broker takes no messages: the disk or the memory
 // is short. It says so again, or that it is over, on the same connection.
 func (s *Sink) isBlocked(why string) error {
-	return sinks.SinkFault(fmt.Errorf("%s takes no messages now (connection.blocked): %s — free its disk or memory", s.target, s.clean(why)))
+	return sinks.SinkFault(fmt.Errorf("%s takes no messages now (connection.blocked): %s — free its disk or memory", s.target, s.mask.Clean(why)))
 }
 
 // unconfirmed is the error for a message the broker said nothing of.
@@ -34,7 +30,7 @@ func (s *Sink) unconfirmed(ctx context.Context) error {
 
 // returned is the error for a message that came back (basic.return).
 func (s *Sink) returned(r *amqp.Return, to address) error {
-	said := fmt.Sprintf("%d %s", r.ReplyCode, s.clean(r.ReplyText))
+	said := fmt.Sprintf("%d %s", r.ReplyCode, s.mask.Clean(r.ReplyText))
 	answered := &sinks.AttemptError{Detail: said, Err: fmt.Errorf("%s returned the message, which is in no queue: %s, exchange %q, routing key %q — bind a queue, or change exchange and routing_key",
 		s.target, said, dial.Printable(to.exchange), dial.Printable(to.key))}
 	if s.made() {
@@ -75,7 +71,7 @@ func (s *Sink) lost(ctx context.Context, c *session, to address, m *queue.Messag
 		}
 		return fmt.Errorf("publishing to %s: the connection was lost before the confirmation", s.target)
 	}
-	text := s.clean(why.Reason)
+	text := s.mask.Clean(why.Reason)
 	err := error(&sinks.AttemptError{Detail: strconv.Itoa(why.Code), Answer: text, Err: fmt.Errorf("publishing to %s: %d %s", s.target, why.Code, text)})
 	switch why.Code {
 	case amqp.PreconditionFailed:
@@ -91,23 +87,13 @@ func (s *Sink) lost(ctx context.Context, c *session, to address, m *queue.Messag
 	return err
 }
 
-// unconnected grades a connection that could not be made: no mail had a part in it,
-// so the sink is held, unless it is that nobody waits for it any more.
+// unconnected grades a connection that could not be made.
 func (s *Sink) unconnected(ctx context.Context, err error) error {
-	var at *dial.Error
-	var said *amqp.Error
-	switch {
-	case ctx.Err() != nil, errors.Is(err, link.ErrClosed):
-		if ctx.Err() != nil {
-			err = context.Cause(ctx)
-		}
-		return fmt.Errorf("connecting to %s: %w", s.target, err)
-	case errors.As(err, &said):
-		return sinks.SinkFault(&sinks.AttemptError{Detail: strconv.Itoa(said.Code), Answer: s.clean(said.Reason), Err: fmt.Errorf("connecting to %s: %d %s — %s", s.target, said.Code, s.clean(said.Reason), advice(said))})
-	case errors.As(err, &at) && at.Hint != "":
-		return sinks.SinkFault(fmt.Errorf("%s — %s", s.clean(at.Error()), inURL(at.Hint)))
+	if said, ok := errors.AsType[*amqp.Error](err); ok && ctx.Err() == nil {
+		text := s.mask.Clean(said.Reason)
+		return sinks.SinkFault(&sinks.AttemptError{Detail: strconv.Itoa(said.Code), Answer: text, Err: fmt.Errorf("connecting to %s: %d %s — %s", s.target, said.Code, text, advice(said))})
 	}
-	return sinks.SinkFault(fmt.Errorf("connecting to %s: %s", s.target, s.clean(err.Error())))
+	return queue.Unconnected(ctx, s.target.String(), err, s.mask, "")
 }
 
 // advice is what to do about an answer to a connection.

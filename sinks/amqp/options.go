@@ -1,14 +1,13 @@
 package amqp
 
 import (
-	"crypto/tls"
+	"cmp"
 	"errors"
 	"net/url"
 	"strings"
 	"time"
 
 	"github.com/postferry/postferry/config"
-	"github.com/postferry/postferry/internal/dial"
 	"github.com/postferry/postferry/internal/secret"
 	"github.com/postferry/postferry/sinks/payload"
 	"github.com/postferry/postferry/sinks/queue"
@@ -59,59 +58,33 @@ func (o *Options) Validate() error {
 	return nil
 }
 
-// target is a broker and who signs in there.
+// protocol is AMQP 0-9-1 with its ports (RabbitMQ, URI specification).
+var protocol = queue.Protocol{Name: "amqp", Port: "5672", SecurePort: "5671", Path: "/vhost"}
+
+// target is a broker and who signs in where.
 type target struct {
-	server   dial.Server
-	tls      *tls.Config // nil: clear text
+	queue.Broker
 	vhost    string
-	username string
-	password secret.Secret
 	external bool // the client's certificate signs in
 }
 
-// String names the broker, without secrets.
-func (t target) String() string { return t.server.Address() }
-
-// target reads the url, whose user it takes out. Its errors do not repeat it.
+// target reads the url. Its errors do not repeat it.
 func (o *Options) target() (target, error) {
 	at := func(text string) (target, error) { return target{}, config.At("url", errors.New(text)) }
 	u, err := url.Parse(o.URL)
 	if err != nil {
 		return at("cannot be read: write amqp://host:5672/vhost, with %2F for a / in the name of the vhost")
 	}
-	t := target{username: o.Username, password: o.Password, vhost: "/"}
-	switch {
-	case u.Scheme != "amqp" && u.Scheme != "amqps":
-		return at("must be amqp://host:5672/vhost or amqps://host:5671/vhost")
-	case u.Hostname() == "":
-		return at("has no host: write amqp://host:5672/vhost")
-	case u.RawQuery != "" || u.Fragment != "":
+	if u.RawQuery != "" || u.Fragment != "" {
 		return at("has parameters: write them as keys of the sink, tls, heartbeat, timeout")
-	case u.User != nil && (o.Username != "" || !o.Password.IsZero()):
-		return at("has a user, and username or password is set: keep one of them")
-	case u.User != nil:
-		password, _ := u.User.Password()
-		t.username, t.password = u.User.Username(), secret.New(password)
 	}
-	if name := strings.TrimPrefix(u.Path, "/"); name != "" {
-		t.vhost = name
+	t := target{vhost: cmp.Or(strings.TrimPrefix(u.Path, "/"), "/")}
+	if t.Broker, err = protocol.Broker(u, queue.Access{Insecure: o.Insecure, Username: o.Username, Password: o.Password, TLS: o.TLS}); err != nil {
+		return target{}, err
 	}
-	t.server = dial.Server{Scheme: u.Scheme, Host: u.Hostname(), Port: u.Port(), Mode: dial.Plain}
-	if u.Scheme == "amqp" && !o.Insecure && !dial.IsLoopback(t.server.Host) {
-		return at("is amqp:// to another machine, so mail and password would go in clear text: use amqps://, or set insecure: true")
-	}
-	if t.server.Port == "" {
-		t.server.Port = map[string]string{"amqp": "5672", "amqps": "5671"}[u.Scheme]
-	}
-	if u.Scheme == "amqps" {
-		t.server.Mode = dial.Implicit
-		if t.tls, err = dial.TLS(o.TLS).Config(t.server.Host); err != nil {
-			return target{}, err
-		}
-		t.external = t.username == "" && len(t.tls.Certificates) > 0
-	}
-	if t.username == "" && t.password.IsZero() {
-		t.username, t.password = "guest", secret.New("guest")
+	t.external = t.Username == "" && t.TLS != nil && len(t.TLS.Certificates) > 0
+	if t.Username == "" && t.Password.IsZero() && !t.external {
+		t.Username, t.Password = "guest", secret.New("guest")
 	}
 	return t, nil
 }

@@ -42,11 +42,10 @@ type flight struct {
 
 // connect connects, signs in and opens a channel in confirm mode.
 func (s *Sink) connect(ctx context.Context) (*session, error) {
-	wire, err := (&dial.Dialer{Server: s.target.server, TLS: s.target.tls, ConnectTimeout: connectTimeout, Limits: dial.Limits{Write: s.options.Options.Wait(0)}}).Dial(ctx)
+	wire, err := s.target.Dial(ctx, connectTimeout, s.options.Options.Wait(0)) // heartbeats see to its end
 	if err != nil {
 		return nil, err
 	}
-	wire.SetReadTimeout(0) // heartbeats see to it
 	limited, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	stop := context.AfterFunc(limited, func() { wire.Close() })
@@ -65,7 +64,7 @@ func (s *Sink) open(wire *dial.Conn) (*session, error) {
 	if heartbeat == 0 {
 		heartbeat = DefaultHeartbeat
 	}
-	sign := amqp.Authentication(&amqp.PlainAuth{Username: s.target.username, Password: s.target.password.Reveal()})
+	sign := amqp.Authentication(&amqp.PlainAuth{Username: s.target.Username, Password: s.target.Password.Reveal()})
 	if s.target.external {
 		sign = &amqp.ExternalAuth{}
 	}

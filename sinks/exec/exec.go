@@ -210,7 +210,7 @@ func (s *Sink) failed(ran result, err error) error {
 	return &sinks.AttemptError{Detail: detail, Answer: ran.answer, Err: err}
 }
 
-func (s *Sink) clean(text string) string { return dial.Printable(s.mask.Replace(text)) }
+func (s *Sink) clean(text string) string { return s.mask.Clean(text) }
 
 // keptOutput is how many octets of an output are looked at, and shownOutput how many of
 // them are kept: the end of the rest may be half a secret.

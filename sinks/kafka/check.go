@@ -2,9 +2,7 @@ package kafka
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"time"
 
@@ -13,6 +11,7 @@ import (
 
 	"github.com/postferry/postferry/internal/dial"
 	"github.com/postferry/postferry/sinks"
+	"github.com/postferry/postferry/sinks/queue"
 )
 
 // checkTimeout bounds a check.
@@ -42,26 +41,13 @@ func (s *Sink) Check(ctx context.Context) []sinks.Finding {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	if err := s.reach(ctx); err != nil {
-		step := "connection"
-		var dns *net.DNSError
-		switch {
-		case isSignIn(err):
-			step = "sign-in"
-		case errors.As(err, &dns):
-			step = "DNS"
-		case isTLS(err):
-			step = "TLS"
+		f := queue.NotConnected(err, s.mask, s.advice(err))
+		if isSignIn(err) {
+			f.Step = "sign-in"
 		}
-		return []sinks.Finding{{Step: step, Said: s.clean(err), Fix: s.advice(err)}}
+		return []sinks.Finding{f}
 	}
-	said := "connected to " + s.brokers
-	if s.secure {
-		said += " with TLS"
-	}
-	if s.options.Username != "" {
-		said += ", signed in as " + s.options.Username
-	}
-	return []sinks.Finding{{Step: "connection", OK: true, Said: said}, s.checkTopic(ctx)}
+	return []sinks.Finding{queue.Connected(s.brokers, s.secure, s.options.Username), s.checkTopic(ctx)}
 }
 
 // checkTopic says where records go, and how many have to have them.

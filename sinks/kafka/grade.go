@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -14,21 +13,18 @@ import (
 
 	"github.com/postferry/postferry/internal/dial"
 	"github.com/postferry/postferry/sinks"
+	"github.com/postferry/postferry/sinks/queue"
 )
 
 // errNoAnswer ends the wait for a confirmation.
 var errNoAnswer = errors.New("no confirmation came in time")
 
 // clean is a text of a broker or the library without secrets and harmless to show.
-func (s *Sink) clean(err error) string { return dial.Printable(s.mask.Replace(err.Error())) }
+func (s *Sink) clean(err error) string { return s.mask.Clean(err.Error()) }
 
-// unconnected grades brokers that cannot be reached: no mail had a part in it, so the
-// sink is held, unless it is that nobody waits any more.
+// unconnected grades brokers that cannot be reached.
 func (s *Sink) unconnected(parent context.Context, err error) error {
-	if parent.Err() != nil {
-		return fmt.Errorf("connecting to %s: %w", s.brokers, context.Cause(parent))
-	}
-	return sinks.SinkFault(fmt.Errorf("connecting to %s: %s — %s", s.brokers, s.clean(err), s.advice(err)))
+	return queue.Unconnected(parent, s.brokers, err, s.mask, s.advice(err))
 }
 
 // isSignIn tells that a broker knows not who we are.
@@ -37,19 +33,13 @@ func isSignIn(err error) bool {
 		strings.Contains(strings.ToLower(err.Error()), "sasl")
 }
 
-func isTLS(err error) bool {
-	var verification *tls.CertificateVerificationError
-	var header tls.RecordHeaderError
-	return errors.As(err, &verification) || errors.As(err, &header) || strings.Contains(err.Error(), "tls: ") || strings.Contains(err.Error(), "x509: ")
-}
-
 // advice is what to do about brokers that cannot be reached.
 func (s *Sink) advice(err error) string {
 	var dns *net.DNSError
 	switch {
 	case isSignIn(err):
 		return "check username, password and auth"
-	case isTLS(err):
+	case queue.IsTLS(err):
 		return "check the brokers' certificates and the sink's tls; if it is your own CA, name it in tls.ca_file"
 	case errors.As(err, &dns):
 		return "check the hosts in brokers, and this machine's name server"

@@ -1,15 +1,15 @@
 package mqtt
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
-	"github.com/postferry/postferry/internal/dial"
 	"github.com/postferry/postferry/sinks"
+	"github.com/postferry/postferry/sinks/queue"
 )
 
 // checkTimeout bounds a check.
@@ -27,7 +27,7 @@ func (s *Sink) Preview(d *sinks.Delivery) (sinks.Request, error) {
 	}
 	defer m.Release()
 	r := sinks.Request{
-		Method: "PUBLISH", URL: fmt.Sprintf("%s://%s %s", s.target.server.Scheme, s.target, topic),
+		Method: "PUBLISH", URL: fmt.Sprintf("%s://%s %s", s.target.Server.Scheme, s.target, topic),
 		Header: http.Header{"content-type": {m.ContentType}, propertyID: {m.ID}}, Body: append([]byte(nil), m.Body...),
 	}
 	for _, f := range m.Header {
@@ -46,14 +46,7 @@ func (s *Sink) Check(ctx context.Context) []sinks.Finding {
 		return []sinks.Finding{s.notThere(err)}
 	}
 	defer c.close()
-	said := "connected to " + s.target.String()
-	if s.target.tls != nil {
-		said += " with TLS"
-	}
-	if s.target.username != "" {
-		said += ", signed in as " + s.target.username
-	}
-	return []sinks.Finding{{Step: "connection", OK: true, Said: said}, s.checkLimits(c)}
+	return []sinks.Finding{queue.Connected(s.target.String(), s.target.TLS != nil, s.target.Username), s.checkLimits(c)}
 }
 
 func (s *Sink) checkLimits(c *session) sinks.Finding {
@@ -71,20 +64,9 @@ func (s *Sink) checkLimits(c *session) sinks.Finding {
 }
 
 func (s *Sink) notThere(err error) sinks.Finding {
-	f := sinks.Finding{Step: "connection", Said: s.clean(err.Error()), Fix: "check url, and that the broker runs and speaks MQTT 5"}
-	var at *dial.Error
-	var refused *refusedError
-	switch {
-	case errors.As(err, &at):
-		f.Step = strings.ToUpper(at.Stage)
-		if at.Hint != "" {
-			f.Fix = inURL(at.Hint)
-		}
-	case errors.As(err, &refused):
-		f.Step = "sign-in"
-		if hint := advice[refused.code]; hint != "" {
-			f.Fix = hint
-		}
+	f := queue.NotConnected(err, s.mask, "check url, and that the broker runs and speaks MQTT 5")
+	if refused, ok := errors.AsType[*refusedError](err); ok {
+		f.Step, f.Fix = "sign-in", cmp.Or(advice[refused.code], f.Fix)
 	}
 	return f
 }

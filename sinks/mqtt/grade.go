@@ -4,13 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/eclipse/paho.golang/paho"
 
 	"github.com/postferry/postferry/internal/dial"
-	"github.com/postferry/postferry/internal/link"
 	"github.com/postferry/postferry/sinks"
+	"github.com/postferry/postferry/sinks/queue"
 )
 
 // Reason codes (MQTT 5, section 2.4).
@@ -70,9 +69,6 @@ func words(code byte, reason string) string {
 	return text
 }
 
-// clean is a text harmless to show.
-func (s *Sink) clean(text string) string { return dial.Printable(s.mask.Replace(text)) }
-
 // judge turns a PUBACK into the sink's verdict.
 func (s *Sink) judge(answer *paho.PublishResponse, topic string) (sinks.Receipt, error) {
 	code, reason := answer.ReasonCode, ""
@@ -85,12 +81,12 @@ func (s *Sink) judge(answer *paho.PublishResponse, topic string) (sinks.Receipt,
 	case code < 0x80 && code != noSubscribers:
 		return sinks.Receipt{Detail: fmt.Sprintf("PUBACK 0x%02X", code)}, nil
 	}
-	text := s.clean(words(code, reason))
+	text := s.mask.Clean(words(code, reason))
 	err := fmt.Errorf("%s answered PUBACK %s to topic %s", s.target, text, dial.Printable(topic))
 	if hint := advice[code]; hint != "" {
 		err = fmt.Errorf("%w — %s", err, hint)
 	}
-	return sinks.Receipt{}, s.grade(code, &sinks.AttemptError{Detail: fmt.Sprintf("PUBACK 0x%02X", code), Answer: s.clean(reason), Err: err})
+	return sinks.Receipt{}, s.grade(code, &sinks.AttemptError{Detail: fmt.Sprintf("PUBACK 0x%02X", code), Answer: s.mask.Clean(reason), Err: err})
 }
 
 // grade says whose fault a reason is. Where the mail has a part in the topic it may
@@ -135,7 +131,7 @@ func (s *Sink) lost(c *session) error {
 		if d.Properties != nil {
 			reason = d.Properties.ReasonString
 		}
-		text := s.clean(words(d.ReasonCode, reason))
+		text := s.mask.Clean(words(d.ReasonCode, reason))
 		err := fmt.Errorf("publishing to %s: the broker ended the connection: %s", s.target, text)
 		if hint := advice[d.ReasonCode]; hint != "" {
 			err = fmt.Errorf("%w — %s", err, hint)
@@ -145,27 +141,15 @@ func (s *Sink) lost(c *session) error {
 	return fmt.Errorf("publishing to %s: the connection was lost before the PUBACK", s.target)
 }
 
-// unconnected grades a connection that could not be made: no mail had a part in it,
-// so the sink is held, unless it is that nobody waits for it any more.
+// unconnected grades a connection that could not be made.
 func (s *Sink) unconnected(ctx context.Context, err error) error {
-	var at *dial.Error
-	var refused *refusedError
-	switch {
-	case ctx.Err() != nil:
-		return fmt.Errorf("connecting to %s: %w", s.target, context.Cause(ctx))
-	case errors.Is(err, link.ErrClosed):
-		return fmt.Errorf("connecting to %s: %w", s.target, err)
-	case errors.As(err, &refused):
-		text := fmt.Errorf("connecting to %s: %s", s.target, s.clean(err.Error()))
-		if hint := advice[refused.code]; hint != "" {
-			text = fmt.Errorf("%w — %s", text, hint)
-		}
-		return sinks.SinkFault(&sinks.AttemptError{Detail: fmt.Sprintf("CONNACK 0x%02X", refused.code), Answer: s.clean(refused.reason), Err: text})
-	case errors.As(err, &at) && at.Hint != "":
-		return sinks.SinkFault(fmt.Errorf("%s — %s", s.clean(at.Error()), inURL(at.Hint)))
+	refused, ok := errors.AsType[*refusedError](err)
+	if !ok || ctx.Err() != nil {
+		return queue.Unconnected(ctx, s.target.String(), err, s.mask, "")
 	}
-	return sinks.SinkFault(fmt.Errorf("connecting to %s: %s", s.target, s.clean(err.Error())))
+	text := fmt.Errorf("connecting to %s: %s", s.target, s.mask.Clean(err.Error()))
+	if hint := advice[refused.code]; hint != "" {
+		text = fmt.Errorf("%w — %s", text, hint)
+	}
+	return sinks.SinkFault(&sinks.AttemptError{Detail: fmt.Sprintf("CONNACK 0x%02X", refused.code), Answer: s.mask.Clean(refused.reason), Err: text})
 }
-
-// inURL names the key of a sink in a hint written for mailboxes.
-func inURL(hint string) string { return strings.ReplaceAll(hint, "in server", "in url") }

@@ -14,7 +14,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"sync"
 	"time"
 
@@ -31,7 +30,7 @@ import (
 type Sink struct {
 	name    string
 	options Options
-	target  target
+	target  queue.Broker
 	topic   *payload.Text
 	maker   *queue.Maker
 	text    bool // what is published is UTF-8
@@ -53,15 +52,14 @@ func New(name string, o Options, r payload.Renderer, e sinks.Env) (*Sink, error)
 	if s.target, err = o.target(); err != nil {
 		return nil, err
 	}
-	password := s.target.password.Reveal()
-	s.mask = queue.NewMask(password, url.QueryEscape(password))
+	s.mask = s.target.Mask()
 	if s.topic, err = compileTopic(o.Topic); err != nil {
 		return nil, err
 	}
 	if s.maker, err = queue.NewMaker(o.Options, r, e.Clock, propertyID); err != nil {
 		return nil, err
 	}
-	s.link = link.New(s.connect, (*session).close, e.Clock)
+	s.link = link.New(s.connect, (*session).close, (*session).isOver, e.Clock)
 	return s, nil
 }
 
@@ -77,10 +75,6 @@ func (s *Sink) Deliver(ctx context.Context, d *sinks.Delivery) (sinks.Receipt, e
 		return sinks.Receipt{}, err
 	}
 	c, err := s.link.Use(ctx)
-	if err == nil && c.alive.Err() != nil { // lost while nothing was published
-		s.link.Broken(c)
-		c, err = s.link.Use(ctx)
-	}
 	if err != nil {
 		return sinks.Receipt{}, s.unconnected(ctx, err)
 	}
@@ -111,7 +105,7 @@ func (s *Sink) publish(ctx context.Context, c *session, topic string, m *queue.M
 		s.link.Broken(c) // a broker that gives no answer gives none to what waits behind it
 		return sinks.Receipt{}, fmt.Errorf("publishing to %s: no PUBACK within the timeout", s.target)
 	case errors.Is(err, paho.ErrInvalidArguments):
-		return sinks.Receipt{}, sinks.SinkFault(fmt.Errorf("publishing to %s: %s", s.target, s.clean(err.Error())))
+		return sinks.Receipt{}, sinks.SinkFault(fmt.Errorf("publishing to %s: %s", s.target, s.mask.Clean(err.Error())))
 	}
 	s.link.Broken(c)
 	return sinks.Receipt{}, s.lost(c)

@@ -1,7 +1,6 @@
 package mqtt
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"math"
@@ -10,7 +9,6 @@ import (
 	"time"
 
 	"github.com/postferry/postferry/config"
-	"github.com/postferry/postferry/internal/dial"
 	"github.com/postferry/postferry/internal/secret"
 	"github.com/postferry/postferry/sinks/queue"
 )
@@ -75,50 +73,21 @@ func (o *Options) Validate() error {
 	return nil
 }
 
-// target is a broker and who signs in there.
-type target struct {
-	server   dial.Server
-	tls      *tls.Config // nil: clear text
-	username string
-	password secret.Secret
-}
+// protocol is MQTT with the ports IANA has for it.
+var protocol = queue.Protocol{Name: "mqtt", Port: "1883", SecurePort: "8883"}
 
-// String names the broker, without secrets.
-func (t target) String() string { return t.server.Address() }
-
-// target reads the url, whose user it takes out. Its errors do not repeat it.
-func (o *Options) target() (target, error) {
-	at := func(text string) (target, error) { return target{}, config.At("url", errors.New(text)) }
+// target reads the url. Its errors do not repeat it.
+func (o *Options) target() (queue.Broker, error) {
+	at := func(text string) (queue.Broker, error) {
+		return queue.Broker{}, config.At("url", errors.New(text))
+	}
 	u, err := url.Parse(o.URL)
 	if err != nil {
 		return at("cannot be read: write mqtt://host:1883")
 	}
-	t := target{username: o.Username, password: o.Password}
-	switch {
-	case u.Scheme != "mqtt" && u.Scheme != "mqtts":
-		return at("must be mqtt://host:1883 or mqtts://host:8883")
-	case u.Hostname() == "":
-		return at("has no host: write mqtt://host:1883")
-	case strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "":
+	b, err := protocol.Broker(u, queue.Access{Insecure: o.Insecure, Username: o.Username, Password: o.Password, TLS: o.TLS})
+	if err == nil && (strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "") {
 		return at("must end after the host and port: the topic is a key of its own")
-	case u.User != nil && (o.Username != "" || !o.Password.IsZero()):
-		return at("has a user, and username or password is set: keep one of them")
-	case u.User != nil:
-		password, _ := u.User.Password()
-		t.username, t.password = u.User.Username(), secret.New(password)
 	}
-	t.server = dial.Server{Scheme: u.Scheme, Host: u.Hostname(), Port: u.Port(), Mode: dial.Plain}
-	if u.Scheme == "mqtt" && !o.Insecure && !dial.IsLoopback(t.server.Host) {
-		return at("is mqtt:// to another machine, so mail and password would go in clear text: use mqtts://, or set insecure: true")
-	}
-	if t.server.Port == "" {
-		t.server.Port = map[string]string{"mqtt": "1883", "mqtts": "8883"}[u.Scheme]
-	}
-	if u.Scheme == "mqtts" {
-		t.server.Mode = dial.Implicit
-		if t.tls, err = dial.TLS(o.TLS).Config(t.server.Host); err != nil {
-			return target{}, err
-		}
-	}
-	return t, nil
+	return b, err
 }

@@ -41,11 +41,10 @@ func (e *refusedError) Error() string {
 
 // connect connects and signs in.
 func (s *Sink) connect(ctx context.Context) (*session, error) {
-	wire, err := (&dial.Dialer{Server: s.target.server, TLS: s.target.tls, ConnectTimeout: connectTimeout, Limits: dial.Limits{Write: s.options.Options.Wait(0)}}).Dial(ctx)
+	wire, err := s.target.Dial(ctx, connectTimeout, s.options.Options.Wait(0)) // the pinger sees to its end
 	if err != nil {
 		return nil, err
 	}
-	wire.SetReadTimeout(0) // the pinger sees to it
 	limited, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	stop := context.AfterFunc(limited, func() { wire.Close() })
@@ -58,8 +57,8 @@ func (s *Sink) connect(ctx context.Context) (*session, error) {
 	})
 	hello := &paho.Connect{
 		ClientID: s.options.ClientID, KeepAlive: s.options.keepAlive(), CleanStart: true,
-		Username: s.target.username, UsernameFlag: s.target.username != "",
-		Password: []byte(s.target.password.Reveal()), PasswordFlag: !s.target.password.IsZero(),
+		Username: s.target.Username, UsernameFlag: s.target.Username != "",
+		Password: []byte(s.target.Password.Reveal()), PasswordFlag: !s.target.Password.IsZero(),
 	}
 	answer, err := c.client.Connect(limited, hello)
 	switch {
@@ -109,6 +108,9 @@ func (c *session) limit(topic string) int64 {
 	}
 	return max(1, n-int64(len(topic))-overhead)
 }
+
+// isOver tells whether the connection is lost.
+func (c *session) isOver() bool { return c.alive.Err() != nil }
 
 // closing bounds the farewell.
 const closing = 2 * time.Second

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 	"github.com/postferry/postferry/config"
 	"github.com/postferry/postferry/internal/dial"
 	"github.com/postferry/postferry/sinks"
+	"github.com/postferry/postferry/sinks/queue"
 )
 
 // checkTimeout bounds a check.
@@ -38,28 +38,20 @@ func (s *Sink) Check(ctx context.Context) []sinks.Finding {
 	defer cancel()
 	c, err := s.connect(ctx)
 	if err != nil {
-		step := "connection"
-		var dns *net.DNSError
+		f := queue.NotConnected(err, s.mask, advice(err))
 		switch {
 		case isSignIn(err):
-			step = "sign-in"
-		case errors.As(err, &dns):
-			step = "DNS"
-		case isTLS(err), errors.Is(err, nats.ErrSecureConnWanted):
-			step = "TLS"
+			f.Step = "sign-in"
+		case errors.Is(err, nats.ErrTLS), errors.Is(err, nats.ErrSecureConnWanted):
+			f.Step = "TLS"
 		}
-		return []sinks.Finding{{Step: step, Said: s.clean(err), Fix: advice(err)}}
+		return []sinks.Finding{f}
 	}
 	defer c.close()
-	said := fmt.Sprintf("connected to NATS %s at %s", dial.Printable(c.conn.ConnectedServerVersion()), c.conn.ConnectedAddr())
-	if _, err := c.conn.TLSConnectionState(); err == nil {
-		said += " with TLS"
-	}
-	if s.target.user != "" {
-		said += ", signed in as " + s.target.user
-	}
-	said += fmt.Sprintf("; a message may have %s", config.Size(c.conn.MaxPayload()))
-	return []sinks.Finding{{Step: "connection", OK: true, Said: said}, s.checkStream(ctx, c)}
+	_, plain := c.conn.TLSConnectionState()
+	f := queue.Connected(fmt.Sprintf("NATS %s at %s", dial.Printable(c.conn.ConnectedServerVersion()), c.conn.ConnectedAddr()), plain == nil, s.target.user)
+	f.Said += fmt.Sprintf("; a message may have %s", config.Size(c.conn.MaxPayload()))
+	return []sinks.Finding{f, s.checkStream(ctx, c)}
 }
 
 // checkStream says which stream will confirm, and what that is worth.

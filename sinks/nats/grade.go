@@ -12,26 +12,19 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/postferry/postferry/internal/dial"
-	"github.com/postferry/postferry/internal/link"
 	"github.com/postferry/postferry/sinks"
+	"github.com/postferry/postferry/sinks/queue"
 )
 
 // errNoAnswer ends the wait for a confirmation.
 var errNoAnswer = errors.New("no confirmation came in time")
 
 // clean is a text of the server or the library without secrets and harmless to show.
-func (s *Sink) clean(err error) string { return dial.Printable(s.mask.Replace(err.Error())) }
+func (s *Sink) clean(err error) string { return s.mask.Clean(err.Error()) }
 
-// unconnected grades a connection that could not be made: no mail had a part in it,
-// so the sink is held, unless it is that nobody waits any more.
+// unconnected grades a connection that could not be made.
 func (s *Sink) unconnected(parent context.Context, err error) error {
-	switch {
-	case parent.Err() != nil:
-		return fmt.Errorf("connecting to %s: %w", s.target.hosts, context.Cause(parent))
-	case errors.Is(err, link.ErrClosed):
-		return fmt.Errorf("publishing to %s: %w", s.target.hosts, err)
-	}
-	return sinks.SinkFault(fmt.Errorf("connecting to %s: %s — %s", s.target.hosts, s.clean(err), advice(err)))
+	return queue.Unconnected(parent, s.target.hosts, err, s.mask, advice(err))
 }
 
 // isSignIn tells that the server knows not who we are.
@@ -46,7 +39,7 @@ func isSignIn(err error) bool {
 
 // isTLS tells that client and server do not trust one another.
 func isTLS(err error) bool {
-	return errors.Is(err, nats.ErrTLS) || strings.Contains(err.Error(), "tls: ") || strings.Contains(err.Error(), "x509: ")
+	return errors.Is(err, nats.ErrTLS) || queue.IsTLS(err)
 }
 
 // advice is what to do about a connection that cannot be made.

@@ -74,7 +74,7 @@ func New(name string, o Options, r payload.Renderer, e sinks.Env) (*Sink, error)
 		return nil, err
 	}
 	s.mask = queue.NewMask(s.target.secrets...)
-	s.link = link.New(s.connect, (*session).close, e.Clock)
+	s.link = link.New(s.connect, (*session).close, (*session).isOver, e.Clock)
 	return s, nil
 }
 
@@ -86,10 +86,6 @@ func (s *Sink) Deliver(ctx context.Context, d *sinks.Delivery) (sinks.Receipt, e
 	s.delivering.RLock()
 	defer s.delivering.RUnlock()
 	c, err := s.link.Use(ctx)
-	if err == nil && c.conn.IsClosed() { // lost while nothing was published
-		s.link.Broken(c)
-		c, err = s.link.Use(ctx)
-	}
 	if err != nil {
 		return sinks.Receipt{}, s.unconnected(ctx, err)
 	}

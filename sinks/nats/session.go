@@ -83,6 +83,9 @@ func (c *session) close() {
 	<-c.ended
 }
 
+// isOver tells whether the connection is lost.
+func (c *session) isOver() bool { return c.conn.IsClosed() }
+
 // publish waits for a stream to have the message. The library waits half a second
 // more for a subject without a stream, whose leader may be changing.
 func (c *session) publish(ctx context.Context, m *nats.Msg) (*jetstream.PubAck, error) {

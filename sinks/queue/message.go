@@ -9,6 +9,7 @@ import (
 
 	"github.com/postferry/postferry/config"
 	"github.com/postferry/postferry/internal/clock"
+	"github.com/postferry/postferry/internal/dial"
 	"github.com/postferry/postferry/internal/secret"
 	"github.com/postferry/postferry/parser"
 	"github.com/postferry/postferry/sinks"
@@ -201,6 +202,9 @@ func NewMask(values ...string) Mask {
 	}
 	return Mask{strings.NewReplacer(pairs...)}
 }
+
+// Clean is the text without secrets, and harmless to show.
+func (m Mask) Clean(text string) string { return dial.Printable(m.Replace(text)) }
 
 // Replace is the text without secrets.
 func (m Mask) Replace(text string) string {

@@ -29,7 +29,9 @@ func maker(t testing.TB, o Options, format string, p payload.Options) *Maker {
 	return m
 }
 
-func link(_ *sinks.Delivery, a *parser.Attachment) string { return "https://here.example/" + a.PartID }
+func linkTo(_ *sinks.Delivery, a *parser.Attachment) string {
+	return "https://here.example/" + a.PartID
+}
 
 // attached is a mail whose attachment is 8 KB, under a text of a few octets.
 var attached = "Subject: s\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n" +
@@ -42,15 +44,15 @@ func TestWhatIsTooLarge(t *testing.T) {
 		options             payload.Options
 		has                 string // "": a dead letter
 	}{
-		{"has its attachments as links", "native", "", payload.Options{Link: link}, `"url":"https://here.example/2"`},
-		{"has its attachments as links where all were wanted inline", "native", Link, payload.Options{Attachments: payload.Inline, Link: link}, `"url":"https://here.example/2"`},
-		{"has its attachments as links where they were wanted beside it", "native", Link, payload.Options{Attachments: payload.Multipart, Link: link}, `"url":"https://here.example/2"`},
+		{"has its attachments as links", "native", "", payload.Options{Link: linkTo}, `"url":"https://here.example/2"`},
+		{"has its attachments as links where all were wanted inline", "native", Link, payload.Options{Attachments: payload.Inline, Link: linkTo}, `"url":"https://here.example/2"`},
+		{"has its attachments as links where they were wanted beside it", "native", Link, payload.Options{Attachments: payload.Multipart, Link: linkTo}, `"url":"https://here.example/2"`},
 		{"has its attachments described where nothing else was asked for", "native", Link, payload.Options{}, `"url":null,"omitted":"attachments are sent as metadata"`},
 		{"has its attachments described in a CloudEvent", "cloudevents", Link, payload.Options{}, `"omitted":"attachments are sent as metadata"`},
 		{"is a dead letter where all were wanted inline and there are no links", "native", Link, payload.Options{Attachments: payload.Inline}, ""},
-		{"is a dead letter where that is wanted", "native", Dead, payload.Options{Link: link}, ""},
-		{"is a dead letter where it is the mail itself", "raw", Link, payload.Options{Link: link}, ""},
-		{"is a dead letter in a format without a place for links", "postmark", Link, payload.Options{Link: link}, ""},
+		{"is a dead letter where that is wanted", "native", Dead, payload.Options{Link: linkTo}, ""},
+		{"is a dead letter where it is the mail itself", "raw", Link, payload.Options{Link: linkTo}, ""},
+		{"is a dead letter in a format without a place for links", "postmark", Link, payload.Options{Link: linkTo}, ""},
 	} {
 		t.Run(c.fact, func(t *testing.T) {
 			m := maker(t, Options{Large: c.large}, c.format, c.options)

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/postferry/postferry/internal/dial"
 	"github.com/postferry/postferry/sinks"
+	"github.com/postferry/postferry/sinks/queue"
 )
 
 // checkTimeout bounds a check.
@@ -41,7 +43,7 @@ func (t target) url() string {
 	if t.socket != "" {
 		return t.String()
 	}
-	return fmt.Sprintf("%s://%s/%d", t.server.Scheme, t.server.Address(), t.db)
+	return fmt.Sprintf("%s://%s/%d", t.Server.Scheme, t.Server.Address(), t.db)
 }
 
 // Check implements sinks.Checker: it connects, signs in, looks at what is under the
@@ -54,32 +56,15 @@ func (s *Sink) Check(ctx context.Context) []sinks.Finding {
 		return []sinks.Finding{s.notThere(err)}
 	}
 	defer c.close()
-	said := "connected to " + s.target.String()
-	if s.target.tls != nil {
-		said += " with TLS"
-	}
-	if s.target.username != "" {
-		said += ", signed in as " + s.target.username
-	}
-	return []sinks.Finding{{Step: "connection", OK: true, Said: said}, s.checkStream(ctx, c), checkDurability(ctx, c)}
+	return []sinks.Finding{queue.Connected(s.target.String(), s.target.TLS != nil, s.target.Username), s.checkStream(ctx, c), checkDurability(ctx, c)}
 }
 
 func (s *Sink) notThere(err error) sinks.Finding {
-	f := sinks.Finding{Step: "connection", Said: s.clean(err), Fix: "check url, and that the server runs"}
-	var at *dial.Error
+	f := queue.NotConnected(err, s.mask, "check url, and that the server runs")
 	var said redis.Error
-	switch {
-	case errors.As(err, &at):
-		f.Step = strings.ToUpper(at.Stage)
-		if at.Hint != "" {
-			f.Fix = inURL(at.Hint)
-		}
-	case errors.As(err, &said):
+	if errors.As(err, &said) {
 		word, _, _ := strings.Cut(err.Error(), " ")
-		f.Step = "sign-in"
-		if hint := advice[word]; hint != "" {
-			f.Fix = hint
-		}
+		f.Step, f.Fix = "sign-in", cmp.Or(advice[word], f.Fix)
 	}
 	return f
 }

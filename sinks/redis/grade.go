@@ -8,9 +8,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/postferry/postferry/internal/dial"
-	"github.com/postferry/postferry/internal/link"
 	"github.com/postferry/postferry/sinks"
+	"github.com/postferry/postferry/sinks/queue"
 )
 
 // advice is what to do about errors of a server that are the same for every mail,
@@ -73,31 +72,21 @@ func hinted(a *sinks.AttemptError, hint string) error {
 	return &sinks.AttemptError{Detail: a.Detail, Answer: a.Answer, Err: fmt.Errorf("%w — %s", a.Err, hint)}
 }
 
-// unconnected grades a connection that could not be made: no mail had a part in it,
-// so the sink is held, unless it is that nobody waits for it any more.
-func (s *Sink) unconnected(err error) error {
-	var at *dial.Error
+// unconnected grades a connection that could not be made.
+func (s *Sink) unconnected(ctx context.Context, err error) error {
 	var said redis.Error
-	switch {
-	case errors.Is(err, context.Canceled), errors.Is(err, link.ErrClosed):
-		return fmt.Errorf("connecting to %s: %w", s.target, err)
-	case errors.As(err, &said):
-		graded := s.grade(err)
-		if sinks.IsPermanent(graded) || sinks.IsSinkFault(graded) {
-			return graded
-		}
-		return sinks.SinkFault(graded)
-	case errors.As(err, &at) && at.Hint != "":
-		return sinks.SinkFault(fmt.Errorf("%s — %s", s.clean(at), inURL(at.Hint)))
+	if !errors.As(err, &said) || ctx.Err() != nil {
+		return queue.Unconnected(ctx, s.target.String(), err, s.mask, "")
 	}
-	return sinks.SinkFault(fmt.Errorf("connecting to %s: %s", s.target, s.clean(err)))
+	graded := s.grade(err)
+	if sinks.IsPermanent(graded) || sinks.IsSinkFault(graded) {
+		return graded
+	}
+	return sinks.SinkFault(graded)
 }
 
-// inURL names the key of a sink in a hint written for mailboxes.
-func inURL(hint string) string { return strings.ReplaceAll(hint, "in server", "in url") }
-
 // clean is an error in words, harmless to show.
-func (s *Sink) clean(err error) string { return dial.Printable(s.mask.Replace(err.Error())) }
+func (s *Sink) clean(err error) string { return s.mask.Clean(err.Error()) }
 
 // isLast tells the answers after which the server closes the connection.
 func isLast(said redis.Error) bool {

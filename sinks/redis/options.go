@@ -1,7 +1,6 @@
 package redis
 
 import (
-	"crypto/tls"
 	"errors"
 	"net/url"
 	"strconv"
@@ -9,7 +8,6 @@ import (
 	"time"
 
 	"github.com/postferry/postferry/config"
-	"github.com/postferry/postferry/internal/dial"
 	"github.com/postferry/postferry/internal/secret"
 	"github.com/postferry/postferry/sinks/payload"
 	"github.com/postferry/postferry/sinks/queue"
@@ -86,14 +84,14 @@ func (o *Options) Validate() error {
 	return nil
 }
 
+// protocol is that of Redis, whose port is the same with TLS.
+var protocol = queue.Protocol{Name: "redis", Port: "6379", SecurePort: "6379", Path: "/0"}
+
 // target is a server and who signs in there.
 type target struct {
-	server   dial.Server
-	tls      *tls.Config // nil: clear text
-	socket   string      // a path, in place of server
-	db       int
-	username string
-	password secret.Secret
+	queue.Broker
+	socket string // a path, in place of the broker's server
+	db     int
 }
 
 // String names the server, without secrets.
@@ -101,73 +99,46 @@ func (t target) String() string {
 	if t.socket != "" {
 		return "unix://" + t.socket
 	}
-	return t.server.Address()
+	return t.Broker.String()
 }
 
-// target reads the url, whose user it takes out. Its errors do not repeat it.
+// target reads the url. Its errors do not repeat it.
 func (o *Options) target() (target, error) {
-	at := func(err error) (target, error) { return target{}, config.At("url", err) }
+	at := func(text string) (target, error) { return target{}, config.At("url", errors.New(text)) }
 	u, err := url.Parse(o.URL)
 	if err != nil {
-		return at(errors.New("cannot be read: write redis://host:6379/0"))
+		return at("cannot be read: write redis://host:6379/0, rediss:// for TLS, or unix:///path/of/socket")
 	}
-	t := target{username: o.Username, password: o.Password}
-	if u.User != nil {
-		if o.Username != "" || !o.Password.IsZero() {
-			return at(errors.New("has a user, and username or password is set: keep one of them"))
-		}
-		p, _ := u.User.Password()
-		t.username, t.password = u.User.Username(), secret.New(p)
-	}
-	db := strings.Trim(u.Path, "/")
-	q := u.Query()
-	switch u.Scheme {
-	case "unix":
+	access := queue.Access{Insecure: o.Insecure, Username: o.Username, Password: o.Password, TLS: o.TLS}
+	t, db := target{}, strings.Trim(u.Path, "/")
+	if u.Scheme == "unix" {
 		if u.Path == "" || u.Host != "" {
-			return at(errors.New("wants an absolute path: unix:///run/redis/redis.sock"))
+			return at("wants an absolute path: unix:///run/redis/redis.sock")
+		}
+		if o.TLS.CAFile != "" || o.TLS.ClientCert != "" || o.TLS.ServerName != "" || len(o.TLS.PinSHA256) > 0 {
+			return at("is a Unix socket, where there is no TLS: take tls out")
 		}
 		t.socket, db = u.Path, ""
-		if o.TLS.CAFile != "" || o.TLS.ClientCert != "" || o.TLS.ServerName != "" || len(o.TLS.PinSHA256) > 0 {
-			return at(errors.New("is a Unix socket, where there is no TLS: take tls out"))
-		}
-	case "redis", "rediss":
-		if err := t.at(u, o); err != nil {
-			return at(err)
-		}
-	default:
-		return at(errors.New("must be redis://host:6379/0, rediss://host:6379/0 or unix:///path/of/socket"))
+		access, err = access.With(u)
+		t.Username, t.Password = access.Username, access.Password
+	} else {
+		t.Broker, err = protocol.Broker(u, access)
 	}
+	if err != nil {
+		return target{}, err
+	}
+	q := u.Query()
 	if q.Has("db") {
 		db = q.Get("db")
 		q.Del("db")
 	}
 	if len(q) > 0 {
-		return at(errors.New("has parameters that are not known: only db may stand after the question mark"))
+		return at("has parameters that are not known: only db may stand after the question mark")
 	}
 	if db != "" {
 		if t.db, err = strconv.Atoi(db); err != nil || t.db < 0 {
-			return at(errors.New("has a database that is no number: write redis://host:6379/0"))
+			return at("has a database that is no number: write redis://host:6379/0")
 		}
 	}
 	return t, nil
-}
-
-func (t *target) at(u *url.URL, o *Options) error {
-	t.server = dial.Server{Scheme: u.Scheme, Host: u.Hostname(), Port: u.Port(), Mode: dial.Plain}
-	if t.server.Host == "" {
-		return errors.New("has no host: write redis://host:6379/0")
-	}
-	if t.server.Port == "" {
-		t.server.Port = "6379"
-	}
-	if u.Scheme == "redis" {
-		if !o.Insecure && !dial.IsLoopback(t.server.Host) {
-			return errors.New("is redis:// to another machine, so mail and password would go in clear text: use rediss://, or set insecure: true")
-		}
-		return nil
-	}
-	t.server.Mode = dial.Implicit
-	var err error
-	t.tls, err = dial.TLS(o.TLS).Config(t.server.Host)
-	return err
 }

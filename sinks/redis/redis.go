@@ -17,7 +17,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"sync"
 	"sync/atomic"
 
@@ -70,7 +69,7 @@ func New(name string, o Options, r payload.Renderer, e sinks.Env) (*Sink, error)
 	if s.target, err = o.target(); err != nil {
 		return nil, err
 	}
-	s.mask = queue.NewMask(s.target.password.Reveal(), url.QueryEscape(s.target.password.Reveal()))
+	s.mask = s.target.Mask()
 	if s.stream, err = payload.CompileText(o.Stream); err != nil {
 		return nil, fmt.Errorf("stream: %w", err)
 	}
@@ -78,7 +77,7 @@ func New(name string, o Options, r payload.Renderer, e sinks.Env) (*Sink, error)
 		return nil, err
 	}
 	for range min(e.Concurrency, mostLanes) {
-		s.lanes = append(s.lanes, link.New(s.connect, (*session).close, e.Clock))
+		s.lanes = append(s.lanes, link.New(s.connect, (*session).close, nil, e.Clock))
 	}
 	s.batches = newBatches(len(s.lanes), s.send)
 	return s, nil
@@ -90,7 +89,7 @@ func (s *Sink) Deliver(ctx context.Context, d *sinks.Delivery) (sinks.Receipt, e
 	defer s.delivering.RUnlock()
 	if s.limit.Load() == 0 {
 		if _, err := s.lanes[0].Use(ctx); err != nil {
-			return sinks.Receipt{}, s.unconnected(err)
+			return sinks.Receipt{}, s.unconnected(ctx, err)
 		}
 	}
 	r := &request{ctx: ctx, done: make(chan struct{})}
@@ -162,7 +161,7 @@ func (s *Sink) send(lane int, batch []*request) {
 	c, err := to.Use(ctx)
 	stop()
 	if err != nil {
-		fail(batch, s.unconnected(err))
+		fail(batch, s.unconnected(ctx, err))
 		return
 	}
 	size := int64(0)

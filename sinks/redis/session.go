@@ -85,7 +85,7 @@ func (s *Sink) client(conn net.Conn) *session {
 			}
 			return conn, nil
 		},
-		Username: s.target.username, Password: s.target.password.Reveal(), DB: s.target.db,
+		Username: s.target.Username, Password: s.target.Password.Reveal(), DB: s.target.db,
 		Protocol: 2, DisableIdentity: true,
 		MaxRetries: -1, DialerRetries: 1, // what was sent is sent again by the dispatcher alone
 		PoolSize: 2, MaxActiveConns: 1, PipelinePoolSize: -1,
@@ -110,11 +110,10 @@ func (t target) dial(ctx context.Context) (net.Conn, error) {
 		}
 		return conn, nil
 	}
-	conn, err := (&dial.Dialer{Server: t.server, TLS: t.tls, ConnectTimeout: connectTimeout}).Dial(ctx)
+	conn, err := t.Dial(ctx, connectTimeout, dial.DefaultWrite)
 	if err != nil {
-		return nil, err
+		return nil, err // conn is a nil pointer, and would be a connection
 	}
-	conn.SetReadTimeout(0) // between two mails there is silence
 	return conn, nil
 }
 
