@@ -1,6 +1,9 @@
 package config
 
-import "errors"
+import (
+	"errors"
+	"net/url"
+)
 
 // AttachmentStore is where a sink's attachments are kept with attachments: store.
 type AttachmentStore struct {
@@ -10,10 +13,16 @@ type AttachmentStore struct {
 	BaseURL string  `config:"base_url" doc:"what the path stands behind in url, as in https://files.example.com/mail; file:// or s3:// unless set"`
 }
 
-// Validate wants one place.
+// Validate wants one place, and an address that a path can stand behind.
 func (a *AttachmentStore) Validate() error {
 	if (a.Dir == "") == (a.S3 == nil) {
 		return errors.New("set dir or s3, one of them")
+	}
+	if a.BaseURL == "" {
+		return nil
+	}
+	if u, err := url.Parse(a.BaseURL); err != nil || u.Scheme == "" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+		return At("base_url", errors.New("wants scheme, host and path alone, as in https://files.example.com/mail"))
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"sort"
 	"strings"
 )
@@ -29,7 +30,7 @@ func hint(word string, candidates []string) string {
 	}
 	sorted := append([]string(nil), candidates...)
 	sort.Strings(sorted)
-	return "; known here: " + strings.Join(sorted, ", ")
+	return "; known here: " + strings.Join(slices.Compact(sorted), ", ")
 }
 
 func fold(s string) string { return strings.ReplaceAll(strings.ToLower(s), "-", "_") }

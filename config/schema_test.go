@@ -54,7 +54,7 @@ var notOfSchema = []string{
 	"variable-unclosed", "variable-with-a-dash", // any ${ may be a reference
 	"custom-tag", "custom-tag-on-a-list", "octal-number", "second-document",
 	// What the text or the number itself says.
-	"flag-with-space", "listen-without-port", "number-zero", "password-empty", "password-of-two-lines", "pin-of-wrong-length", "quota-without-unit", "retry-without-a-wait",
+	"attachments-base-url", "flag-with-space", "listen-without-port", "number-zero", "password-empty", "password-of-two-lines", "pin-of-wrong-length", "quota-without-unit", "retry-without-a-wait",
 	"schedule-february-30", "schedule-fraction-of-a-second", "schedule-six-fields", "schedule-zone-only", "server-port-too-large", "settle-wait-too-long",
 	"store-of-another-kind", "store-without-file",
 }

@@ -45,6 +45,23 @@ func TestAListOfWordsStandsForABlock(t *testing.T) {
 	}
 }
 
+func TestAKeyThatIsReadTwiceIsNamedOnce(t *testing.T) {
+	t.Chdir(write(t, map[string]string{"a.yaml": "version: 1\nmailboxes: {}\nsinks:\n  x: {type: webhook, zebra: 1}\n"}))
+	cfg, err := config.Load([]string{"a.yaml"}, config.Options{})
+	if cfg == nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		var own wordy
+		if err := cfg.Sinks[0].Section.Decode(&own); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := cfg.Finish(); err == nil || strings.Count(err.Error(), "asks") != 1 {
+		t.Error(err)
+	}
+}
+
 func yes(b bool) string {
 	if b {
 		return "true"

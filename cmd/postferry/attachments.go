@@ -23,6 +23,9 @@ func attachments(k *config.Sink, o *payload.Options) error {
 		if err := o.Only.CheckFilter(); err != nil {
 			return k.Section.Error("attachments_only", err)
 		}
+		if o.Attachments == payload.None {
+			return k.Section.Error("attachments_only", errors.New("it has no effect with attachments: none"))
+		}
 	}
 	switch {
 	case k.AttachmentsTo == nil && o.Attachments == payload.Store:

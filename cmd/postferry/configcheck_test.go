@@ -23,6 +23,11 @@ func TestWhatAKindRefusesIsToldWithItsLine(t *testing.T) {
 		{"a proxy that is none", "type: webhook\n    url: https://app.example.com/\n    proxy: nowhere", "8: sinks.app.proxy", "http://proxy.example.com:3128"},
 		{"a version of TLS that is none", "type: webhook\n    url: https://app.example.com/\n    tls: {min_version: '1.1'}", "8: sinks.app.tls", "1.2"},
 		{"a format that is no line", "type: file\n    path: a.jsonl\n    format: raw", "8: sinks.app.format", "use dir"},
+		{"a format of attachments by themselves", "type: file\n    dir: out\n    each: attachment\n    format: raw", "9: sinks.app.format", "take format out"},
+		{"attachments of a whole mail", "type: webhook\n    url: https://app.example.com/\n    format: raw\n    attachments: none", "9: sinks.app.attachments", "the whole mail"},
+		{"a filter of a whole mail", "type: webhook\n    url: https://app.example.com/\n    format: rails\n    attachments_only: {names: ['*.pdf']}", "9: sinks.app.attachments_only", "take attachments and attachments_only out"},
+		{"a filter of no attachments", "type: webhook\n    url: https://app.example.com/\n    attachments: none\n    attachments_only: {names: ['*.pdf']}", "9: sinks.app.attachments_only", "no effect"},
+		{"a filter that nothing passes", "type: webhook\n    url: https://app.example.com/\n    attachments_only: {min_size: 2MB, max_size: 1MB}", "8: sinks.app.attachments_only", "more than max_size"},
 		{"an endpoint in clear text", "type: s3\n    bucket: b\n    endpoint: http://s3.example.com", "8: sinks.app.endpoint", "insecure: true"},
 		{"a wait that is too long", "type: webhook\n    url: https://app.example.com/\n    retry: {delays: [5s], every: 1s, for: 91d}", "8: sinks.app.retry", "90d"},
 	} {

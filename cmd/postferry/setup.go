@@ -234,7 +234,11 @@ func (s *setup) renderer(k *config.Sink) (payload.Renderer, error) {
 	if err := attachments(k, &r.Options); err != nil {
 		return payload.Renderer{}, err
 	}
-	return r, k.Section.Error("attachments", r.Validate())
+	key := "attachments"
+	if !k.Section.Has(key) && k.AttachmentsOnly != nil {
+		key = "attachments_only"
+	}
+	return r, k.Section.Error(key, r.Validate())
 }
 
 // mailbox makes the fetcher's view of a mailbox.

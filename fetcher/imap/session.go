@@ -20,9 +20,9 @@ type session struct {
 	src    *Source
 	g      *guard
 	client *imapclient.Client
-	before imap.CapSet // what was offered before signing in
+	before imap.CapSet   // what was offered before signing in
 	token  secret.Secret // signed in with; it is masked in what the server says
-	caps   imap.CapSet // what is offered to this user
+	caps   imap.CapSet   // what is offered to this user
 
 	// What the guard's reading goroutine hears.
 	bye      atomic.Pointer[string]

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/postferry/postferry/blob"
+	"github.com/postferry/postferry/config"
 	"github.com/postferry/postferry/sinks"
 	"github.com/postferry/postferry/sinks/payload"
 )
@@ -22,7 +23,10 @@ type dir struct {
 
 func (o *Options) dir(r payload.Renderer, inert bool) (*dir, error) {
 	s := &dir{path: o.Dir, objects: payload.Objects{Render: r, Each: o.Each == "attachment", Sidecar: o.Sidecar}}
-	var err error
+	key, err := s.objects.Validate()
+	if err != nil {
+		return nil, config.At(key, err)
+	}
 	if o.Key != "" {
 		if s.objects.Key, err = payload.CompileKey(o.Key); err != nil {
 			return nil, err

@@ -134,6 +134,8 @@ func TestOptionsThatCannotBeMeantAreRefused(t *testing.T) {
 		{"another each", Options{Dir: "a", Each: "part"}, payload.Renderer{}, "not message or attachment"},
 		{"lines of something else", Options{Path: filepath.Join(t.TempDir(), "a")}, raw, "use dir"},
 		{"a format that needs header fields", Options{Dir: t.TempDir()}, payload.Renderer{Format: headed{}}, "header fields"},
+		{"a format of attachments", Options{Dir: t.TempDir(), Each: "attachment"}, raw, "format: with each: attachment"},
+		{"contents of attachments by themselves", Options{Dir: t.TempDir(), Each: "attachment"}, payload.Renderer{Options: payload.Options{Attachments: payload.Metadata}}, "attachments: with each: attachment"},
 		{"a directory that cannot be made", Options{Dir: "/dev/null/x"}, payload.Renderer{}, "making the directory"},
 		{"a file that cannot be made", Options{Path: "/dev/null/x"}, payload.Renderer{}, "opening the file"},
 	} {

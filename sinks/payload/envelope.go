@@ -73,6 +73,16 @@ func needsNoLink(f Format, o Options) error {
 	return fmt.Errorf("format %s has no place for links: use inline, or format mailgun or cloudmailin", f.Name())
 }
 
+// sendsAll refuses what would choose among the attachments of a body that is the
+// whole mail.
+func sendsAll(what string, o Options) error {
+	chosen := o.Attachments != "" && o.Attachments != Auto && o.Attachments != Inline
+	if !chosen && o.Only == nil {
+		return nil
+	}
+	return fmt.Errorf("%s is the whole mail, with every attachment in it: take attachments and attachments_only out, or use another format", what)
+}
+
 // headerOf is the value of the first field of that name.
 func headerOf(m *parser.Message, name string) (string, bool) {
 	for _, h := range m.Headers {

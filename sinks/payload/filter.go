@@ -1,6 +1,7 @@
 package payload
 
 import (
+	"errors"
 	"io"
 	"path"
 	"strings"
@@ -71,6 +72,9 @@ func sniff(a *parser.Attachment) *mimetype.MIME {
 
 // CheckFilter refuses patterns that match nothing.
 func (f *Filter) CheckFilter() error {
+	if f.Max > 0 && f.Min > f.Max {
+		return errors.New("attachments_only.min_size: it is more than max_size, so that no attachment would be sent")
+	}
 	for _, t := range f.Types {
 		if _, err := path.Match(t, ""); err != nil || strings.Count(t, "/") != 1 || t != strings.ToLower(t) {
 			return &filterError{"types", t, "a media type such as application/pdf or image/*"}

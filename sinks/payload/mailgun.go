@@ -32,6 +32,14 @@ func (*mailgun) Stops(status int) bool { return status == http.StatusNotAcceptab
 // UseTestKey implements Signer.
 func (g *mailgun) UseTestKey() { g.SigningKey = secret.New(TestKey) }
 
+// CheckOptions implements Checker.
+func (g *mailgun) CheckOptions(o Options) error {
+	if g.MIME {
+		return sendsAll("format mailgun with mime", o)
+	}
+	return nil
+}
+
 func (g *mailgun) Render(d *sinks.Delivery, o Options) (*Body, error) {
 	m, files := d.Message, slices.Collect(o.place(d, true))
 	contentType := urlencodedForm

@@ -20,6 +20,21 @@ type Objects struct {
 	Sidecar bool  // beside each attachment the native event, without contents, under its key and .json
 }
 
+// Validate refuses what has no effect: an attachment by itself is what it is, and
+// its description is the native event. key is the one to take out.
+func (o *Objects) Validate() (key string, err error) {
+	if !o.Each {
+		return "", nil
+	}
+	if _, own := o.Render.format().(*native); !own {
+		return "format", errors.New("with each: attachment the octets of each are written as they are: take format out")
+	}
+	if a := o.Render.Options.Attachments; a != "" && a != Auto {
+		return "attachments", errors.New("with each: attachment it has no effect: take it out (attachments_only chooses among them)")
+	}
+	return "", nil
+}
+
 // Of are the objects of one delivery, in the order they are to be put; none for a
 // mail without attachments where each is wanted. release is called when they have
 // been put. An error marked permanent is the mail's.

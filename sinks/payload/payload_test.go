@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/postferry/postferry/parser"
+	"github.com/postferry/postferry/sinks"
 	"github.com/postferry/postferry/sinks/sinktest"
 )
 
@@ -44,12 +46,26 @@ func (picky) CheckOptions(o Options) error {
 
 func (picky) Stops(status int) bool { return status == 418 }
 
+func linkTo(*sinks.Delivery, *parser.Attachment) string { return "https://files.example.com/1" }
+
 func TestAFormatSaysWhatItDoesNotGoWith(t *testing.T) {
 	if err := (Renderer{Format: picky{}, Options: Options{Attachments: None}}).Validate(); err == nil {
 		t.Error("None is taken")
 	}
 	if err := (Renderer{Format: picky{}}).Validate(); err != nil {
 		t.Error(err)
+	}
+	for _, f := range []Format{&raw{}, &rails{}, &mailgun{MIME: true}, &sendGrid{Raw: true}} { // which are the whole mail
+		for _, o := range []Options{{Attachments: Metadata}, {Attachments: None}, {Attachments: Store, Link: linkTo}, {Only: &Filter{Max: 1}}} {
+			if err := (Renderer{Format: f, Options: o}).Validate(); err == nil || !strings.Contains(err.Error(), "the whole mail") {
+				t.Errorf("%s with %+v: %v", f.Name(), o, err)
+			}
+		}
+		for _, o := range []Options{{}, {Attachments: Auto}, {Attachments: Inline}} {
+			if err := (Renderer{Format: f, Options: o}).Validate(); err != nil {
+				t.Errorf("%s with %+v: %v", f.Name(), o, err)
+			}
+		}
 	}
 	if err := (Renderer{Options: Options{Attachments: "pigeon"}}).Validate(); err == nil || !strings.Contains(err.Error(), "inline") {
 		t.Errorf("another mode: %v", err)

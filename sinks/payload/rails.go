@@ -13,6 +13,9 @@ type rails struct{}
 func (*rails) Name() string        { return "rails" }
 func (*rails) ContentType() string { return "message/rfc822" }
 
+// CheckOptions implements Checker.
+func (*rails) CheckOptions(o Options) error { return sendsAll("format rails", o) }
+
 // Render puts an X-Original-To before the mail if the mail does not say whom it
 // was sent to: Action Mailbox routes by it, and its other ingresses do the same.
 func (*rails) Render(d *sinks.Delivery, _ Options) (*Body, error) {

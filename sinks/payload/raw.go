@@ -17,6 +17,9 @@ type raw struct{}
 func (raw) Name() string        { return "raw" }
 func (raw) ContentType() string { return "message/rfc822" } // RFC 2046, section 5.2.1
 
+// CheckOptions implements Checker.
+func (raw) CheckOptions(o Options) error { return sendsAll("format raw", o) }
+
 func (raw) Render(d *sinks.Delivery, _ Options) (*Body, error) {
 	b := newBody("message/rfc822")
 	if err := b.putMail(d); err != nil {

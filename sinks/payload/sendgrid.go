@@ -21,7 +21,12 @@ func (*sendGrid) Name() string        { return "sendgrid" }
 func (*sendGrid) ContentType() string { return multipartForm }
 
 // CheckOptions implements Checker.
-func (g *sendGrid) CheckOptions(o Options) error { return needsNoLink(g, o) }
+func (g *sendGrid) CheckOptions(o Options) error {
+	if g.Raw {
+		return sendsAll("format sendgrid with raw", o)
+	}
+	return needsNoLink(g, o)
+}
 
 func (g *sendGrid) Render(d *sinks.Delivery, o Options) (*Body, error) {
 	m := d.Message

@@ -60,8 +60,11 @@ func (t *template) Validate() error {
 	if t.Body == nil {
 		return errors.New("body is empty")
 	}
-	if t.Media != "" && (t.As == asForm || t.As == asMultipart || !isMediaType(t.Media)) {
-		return fmt.Errorf("content_type %q is no media type for a body that is %s", t.Media, t.As)
+	switch {
+	case t.Media != "" && (t.As == asForm || t.As == asMultipart):
+		return fmt.Errorf("content_type goes with as: json and as: text; a body that is %s has a media type of its own", t.As)
+	case t.Media != "" && !isMediaType(t.Media):
+		return fmt.Errorf("content_type %q is no media type; write it as application/json", t.Media)
 	}
 	body := t.Body
 	if text, ok := body.(string); ok && t.As == asJSON && !strings.HasPrefix(strings.TrimSpace(text), "{{") {

@@ -66,7 +66,10 @@ func New(name string, o Options, r payload.Renderer, e sinks.Env) (*Sink, error)
 		return nil, config.At("format", errors.New("this format has a part of each event in header fields, which an object does not have: use mode: structured"))
 	}
 	s := &Sink{name: name, bucket: o.Bucket.Bucket, secret: o.SecretKey.Reveal(), objects: payload.Objects{Render: r, Each: o.Each == "attachment", Sidecar: o.Sidecar}}
-	var err error
+	key, err := s.objects.Validate()
+	if err != nil {
+		return nil, config.At(key, err)
+	}
 	if o.Key != "" {
 		if s.objects.Key, err = payload.CompileKey(o.Key); err != nil {
 			return nil, err

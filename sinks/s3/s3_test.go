@@ -155,6 +155,15 @@ func TestWhoseFaultItIs(t *testing.T) {
 }
 
 func TestOptionsThatCannotBeMeantAreRefused(t *testing.T) {
+	raw, err := payload.NewRenderer("raw", payload.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	each := options("https://s3.example.com")
+	each.Each = "attachment"
+	if _, err := New("b", each, raw, sinks.Env{}); err == nil || !strings.Contains(err.Error(), "take format out") {
+		t.Errorf("a format of attachments: %v", err)
+	}
 	for _, c := range []struct {
 		change func(*Options)
 		says   string

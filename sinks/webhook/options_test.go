@@ -47,6 +47,8 @@ func TestOptionsThatCannotBeMeantAreRefused(t *testing.T) {
 		{"a bearer with a line end", Options{URL: "https://h/", Bearer: secret.New("secret-pass\n")}, "bearer has characters"},
 		{"a method without body", Options{URL: "https://h/", Method: "GET"}, "not POST, PUT or PATCH"},
 		{"a negative timeout", Options{URL: "https://h/", Timeout: -1}, "negative"},
+		{"an empty one of several secrets", Options{URL: "https://h/", Secrets: []secret.Secret{secret.New(keyOne), {}}}, "one of them is empty"},
+		{"a proxy nobody speaks to", Options{URL: "https://h/", Proxy: "ftp://h/secret-pass"}, "proxy must be"},
 		{"a proxy that is none", Options{URL: "https://h/", Proxy: "::secret-pass"}, "proxy must be"},
 		{"a CA file that is not there", Options{URL: "https://h/", TLS: config.TLS{CAFile: "/nonexistent"}}, "tls.ca_file"},
 	} {

@@ -31,6 +31,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -124,6 +125,9 @@ func New(name string, o Options, r payload.Renderer, e sinks.Env) (*Sink, error)
 	if err != nil {
 		return nil, config.At("secret", err)
 	}
+	if slices.ContainsFunc(o.Secrets, secret.Secret.IsZero) {
+		return nil, config.At("secrets", errors.New("one of them is empty"))
+	}
 	others, err := newSigner(o.Secrets)
 	if err != nil {
 		return nil, config.At("secrets", err)
@@ -174,8 +178,8 @@ func (o *Options) transport(host string, guarded *guard, concurrency int) (*http
 		t.Proxy = http.ProxyFromEnvironment
 	default:
 		proxy, err := url.Parse(o.Proxy)
-		if err != nil || proxy.Host == "" {
-			return nil, config.At("proxy", errors.New("proxy must be env or a URL, as in http://proxy.example.com:3128"))
+		if err != nil || proxy.Host == "" || !slices.Contains([]string{"http", "https", "socks5", "socks5h"}, proxy.Scheme) {
+			return nil, config.At("proxy", errors.New("proxy must be env or a URL of http, https or socks5, as in http://proxy.example.com:3128"))
 		}
 		t.Proxy = http.ProxyURL(proxy)
 	}
