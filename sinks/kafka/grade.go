@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -33,6 +34,11 @@ func isSignIn(err error) bool {
 		strings.Contains(strings.ToLower(err.Error()), "sasl")
 }
 
+// isCut tells that the broker has closed the connection without a word.
+func isCut(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || strings.Contains(err.Error(), "EOF")
+}
+
 // advice is what to do about brokers that cannot be reached.
 func (s *Sink) advice(err error) string {
 	var dns *net.DNSError
@@ -40,10 +46,12 @@ func (s *Sink) advice(err error) string {
 	case isSignIn(err):
 		return "check username, password and auth"
 	case queue.IsTLS(err):
-		return "check the brokers' certificates and the sink's tls; if it is your own CA, name it in tls.ca_file"
+		return "check the brokers' certificates and the sink's tls; if it is your own CA, name it in tls.ca_file; if the brokers ask for a certificate, set tls.client_cert and tls.client_key"
 	case errors.As(err, &dns):
 		return "check the hosts in brokers, and this machine's name server"
-	case errors.Is(err, io.EOF) || strings.Contains(err.Error(), "EOF"):
+	case isCut(err) && s.secure:
+		return "the broker closed the connection: it may speak no TLS at this port, or want a sign-in (username, password, auth)"
+	case isCut(err):
 		return "the broker closed the connection: it may want TLS (tls), or a sign-in (username, password, auth)"
 	}
 	return "check brokers, and that they run"
