@@ -20,13 +20,14 @@ var updateDesk = flags.Bool("update-desk", false, "write the mails of examples/s
 // differs are the header fields that are others each time.
 var differs = regexp.MustCompile(`(?mi)^(Date|Message-ID|X-Postferry-Trace): .*\r\n`)
 
-// TestTheSupportDeskAnswers follows examples/support-desk: the mail and the
-// application's answer come to the three mails that are there.
-func TestTheSupportDeskAnswers(t *testing.T) {
-	w := newWorld(t)
-	server := smtpd.Start(t, smtpd.Options{SASL: smtpd.Mechanisms("support@example.com", password), Required: true})
-	dir := filepath.Join(mailtest.ModuleRoot(t), "examples", "support-desk")
-	read := func(name string) string {
+// supportDesk is examples/support-desk with servers in place of those it names. read
+// gives a file of it.
+func supportDesk(t *testing.T) (w *world, server *smtpd.Server, dir string, read func(name string) string) {
+	t.Helper()
+	w = newWorld(t)
+	server = smtpd.Start(t, smtpd.Options{SASL: smtpd.Mechanisms("support@example.com", password), Required: true})
+	dir = filepath.Join(mailtest.ModuleRoot(t), "examples", "support-desk")
+	read = func(name string) string {
 		b, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			t.Fatal(err)
@@ -50,6 +51,13 @@ func TestTheSupportDeskAnswers(t *testing.T) {
 		text = strings.ReplaceAll(text, pair[0], pair[1])
 	}
 	w.writeWhole("listen: \"\"\n" + text)
+	return w, server, dir, read
+}
+
+// TestTheSupportDeskAnswers follows examples/support-desk: the mail and the
+// application's answer come to the three mails that are there.
+func TestTheSupportDeskAnswers(t *testing.T) {
+	w, server, dir, read := supportDesk(t)
 	w.once(0)
 	w.once(0) // nothing is sent twice
 	got := map[string]string{}
@@ -79,4 +87,27 @@ func TestTheSupportDeskAnswers(t *testing.T) {
 		t.Errorf("%d mails settled, %d requests", n, w.receiver.Count())
 	}
 	w.verify()
+}
+
+func TestACheckOfTheSupportDeskTellsOfItsSinksAndSendsNothing(t *testing.T) {
+	w, server, _, _ := supportDesk(t)
+	code, got, out := w.check()
+	want := []string{ // thanks, app and desk, as they stand in the file
+		"DNS ok", "TCP ok", "greeting ok", "capabilities ok", "sign-in ok", "sending ok",
+		"DNS ok", "TCP ok", "secret ok",
+		"DNS ok", "TCP ok", "greeting ok", "capabilities ok", "sign-in ok", "sending ok",
+	}
+	if steps := got.steps("sink"); code != 0 || !slices.Equal(steps, want) {
+		t.Errorf("exit code %d, steps %q:\n%s", code, steps, out)
+	}
+	server.Script("AUTH", smtpd.Say("535 5.7.8 no such user\r\n"))
+	code, got, out = w.check("desk")
+	steps := got.Targets[len(got.Targets)-1].Steps
+	last := steps[len(steps)-1]
+	if code != 69 || last.Step != "sign-in" || last.Status != "failed" || !strings.Contains(last.Said, "535 5.7.8 no such user") || !strings.Contains(last.Fix, "password") {
+		t.Errorf("exit code %d, last step %+v:\n%s", code, last, out)
+	}
+	if strings.Contains(out, password) || len(server.Mails()) != 0 || w.receiver.Count() != 0 {
+		t.Errorf("%d mails and %d requests were sent, or the password was shown:\n%s", len(server.Mails()), w.receiver.Count(), out)
+	}
 }

@@ -111,6 +111,61 @@ func TestKilledAtEachStepOfGivingByMailNothingIsLost(t *testing.T) {
 	}
 }
 
+// Three mails of one sender and one of another come to a sink that acknowledges, which
+// is killed with the note of it not yet durable, when it is, on the wire, and after. Each
+// sender gets one acknowledgement, which may come twice, to the octet, where it was in
+// flight; and what comes later gets none.
+func TestKilledWhileGivingByMailASenderGetsOneAcknowledgement(t *testing.T) {
+	d := mailtest.StartDovecot(t)
+	binary := mailtest.BuildBinary(t)
+	points := []string{
+		"deliver.before", "smtp.connect.before", "smtp.data.part", "smtp.end.sent", "smtp.end.after",
+		"deliver.after", "spool.record.commit.before", "spool.record.commit.after",
+	}
+	desk := func(i int) string { return fmt.Sprintf("desk%d@example.com", i) }
+	for i := range points {
+		d.AddUser(t, desk(i), password)
+	}
+	for i, point := range points {
+		t.Run(point, func(t *testing.T) {
+			user := desk(i)
+			r := &relayed{
+				crash:  &crash{world: &world{t: t, dovecot: d, binary: binary, dir: t.TempDir()}},
+				server: smtpd.Start(t, smtpd.Options{}),
+			}
+			from := func(who string, n int) {
+				d.Append(t, user, "INBOX", fmt.Appendf(nil, "From: %s\r\nTo: %s\r\nSubject: Question %d\r\nMessage-ID: <%d@customer.example>\r\nDate: Mon, 23 Nov 2026 09:12:44 +0100\r\n\r\nAnd?\r\n", who, user, n, n))
+			}
+			for n := range 3 {
+				from("Bob <bob@customer.example>", n)
+			}
+			from("eve@customer.example", 3)
+			r.config = filepath.Join(r.dir, "postferry.yaml")
+			r.write("mailboxes:\n" + r.box("inbox", "imap", user, "insecure: true", "deliver: [thanks]") + fmt.Sprintf(`
+sinks:
+  thanks: {type: smtp, server: "smtp://127.0.0.1:%s", insecure: true, action: acknowledge, from: %s, text: "It has arrived."}
+`, r.server.Port, user))
+			if !r.kill(point, 1) {
+				t.Fatal("the point was not passed")
+			}
+			r.once(0)
+			from("BOB@Customer.Example", 4)
+			r.once(0)
+			for _, who := range []string{"bob@customer.example", "eve@customer.example"} {
+				var got []string
+				for _, m := range r.server.Mails() {
+					if strings.EqualFold(m.To[0], who) {
+						got = append(got, string(m.Data))
+					}
+				}
+				if len(got) == 0 || len(slices.Compact(slices.Clone(got))) != 1 || len(got) > 2 {
+					t.Errorf("%s got %q", who, got)
+				}
+			}
+		})
+	}
+}
+
 // One mail meets a server that ends the connection at each step in turn, before
 // and after it has done what was asked, and at last one that accepts one recipient
 // and not the other.
