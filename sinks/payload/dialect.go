@@ -35,8 +35,14 @@ var mrkdwn = dialect{bold: "*", italic: "_", strike: "~", bullet: "• ", escape
 
 // escapeMarkdownRune puts a backslash before what would act (CommonMark 0.31,
 // section 2.4), and a space without width behind an @ that would call somebody.
+// Spaces at the beginning of a line do not break, or four of them would make code of
+// it (section 4.4), in which backslashes are seen.
 func escapeMarkdownRune(before, r rune, lineStart bool) string {
 	switch {
+	case lineStart && r == ' ':
+		return "\u00A0"
+	case lineStart && r == '\t':
+		return "\u00A0\u00A0\u00A0\u00A0"
 	case strings.ContainsRune("\\`*_[]<>~|&", r), lineStart && strings.ContainsRune("#+-=:", r):
 		return `\` + string(r)
 	case (r == '.' || r == ')') && lineStart && unicode.IsDigit(before):

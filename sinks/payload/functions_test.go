@@ -2,15 +2,20 @@ package payload
 
 import (
 	"encoding/base64"
+	"encoding/json"
+	"net/url"
 	"os"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf16"
 	"unicode/utf8"
 
 	"golang.org/x/net/html"
 
+	"github.com/postferry/postferry/parser"
+	"github.com/postferry/postferry/sinks"
 	"github.com/postferry/postferry/sinks/sinktest"
 )
 
@@ -63,6 +68,7 @@ func TestFunctionsMakeWhatTheySay(t *testing.T) {
 		`escapeMarkdown(message.subject)`:     "Order \\[#1042\\] über \\<b\\>\\&amp;\\</b\\> @\u200ball 🚢",
 		`escapeMarkdown("# a *b* _c_ x@y.z")`: "\\# a \\*b\\* \\_c\\_ x@y.z",
 		`escapeMarkdown("1. a\n- b\n10) c")`:  "1\\. a\n\\- b\n10\\) c",
+		`escapeMarkdown("a\n    b\n\t- c")`:   "a\n\u00a0\u00a0\u00a0\u00a0b\n\u00a0\u00a0\u00a0\u00a0\\- c",
 		`plain(message.html)`:                 "Hi\n\none & two three <https://x.example/?a=1&b=(2)>",
 		`markdown(message.html, 100)`:         "# Hi\n\none \\& **two** [three](https://x.example/?a=1&b=%282%29)",
 		`mrkdwn(message.html, 100)`:           "*Hi*\n\none &amp; *two* <https://x.example/?a=1&amp;b=%282%29|three>",
@@ -87,6 +93,11 @@ func TestHTMLBecomesTheMarksOfADialect(t *testing.T) {
 		{"<s>gone</s>", "~~gone~~", "~gone~"},
 		{"<ul><li>a<li>b<ul><li>c</ul></ul>d", "- a\n- b\n    - c\n\nd", "• a\n• b\n    • c\n\nd"},
 		{"<ol><li>a</li><li>b</li></ol>", "1. a\n2. b", "1. a\n2. b"},
+		{"<ul><ul><li>a<ul>b</ul></ul></ul><ul><ul>c</ul></ul>", "- a\n  b\n\nc", "• a\n  b\n\nc"},
+		{"<ol><li><li>a</ol>", "1. a", "1. a"},
+		{"<ol><li><ol><li>a<li>b</ol></ol>", "1. a\n2. b", "1. a\n2. b"},
+		{"<ul><li><ol>a</ol></ul>", "- a", "• a"},
+		{"<li>a", "a", "a"},
 		{"<blockquote>a<br>b</blockquote>c", "> a\n> b\n\nc", "> a\n> b\n\nc"},
 		{"<code>x`y&lt;</code>", "`x'y<`", "`x'y&lt;`"},
 		{"<h2>T</h2>x", "## T\n\nx", "*T*\n\nx"},
@@ -97,7 +108,7 @@ func TestHTMLBecomesTheMarksOfADialect(t *testing.T) {
 		{"&lt;!channel&gt; @all", "\\<!channel\\> @\u200ball", "&lt;!channel&gt; @all"},
 		{"<style>p{}</style><script>x</script><title>t</title>y", "y", "y"},
 		{"<table><tr><td>a</td><td>b</td></tr><tr><td>c</td></tr></table>", "a b\nc", "a b\nc"},
-		{"<pre>a  b\n  c</pre>", "a  b\n  c", "a  b\n  c"},
+		{"<pre>a  b\n  c\n    - d</pre>", "a  b\n\u00a0\u00a0c\n\u00a0\u00a0\u00a0\u00a0\\- d", "a  b\n  c\n    - d"},
 		{"</b></ul></blockquote></a>x", "x", "x"},
 	} {
 		if got := marked(c.html, 1000, &markdown); got != c.markdown {
@@ -173,6 +184,66 @@ func FuzzFunctionsKeepTheirLength(f *testing.F) {
 		}
 		if _, err := base64.StdEncoding.DecodeString(base64.StdEncoding.EncodeToString([]byte(s))); err != nil {
 			t.Fatal(err)
+		}
+	})
+}
+
+// markdownOK is a text in which nothing acts in Markdown: what could has a backslash
+// before it, and no line begins with the white space of code or a mark of a block.
+var markdownOK = regexp.MustCompile("^(?:[^\\\\`*_\\[\\]<>~|&]|\\\\[\\x21-\\x7e])*$")
+
+var markdownBlock = regexp.MustCompile(`(?m)^[\pZ]*([-+#=:]|[0-9]+[.)]|\t)`)
+
+// What a hole gives is right for where it goes, whatever the mail says.
+func FuzzFunctionsAreRightForTheirTarget(f *testing.F) {
+	for _, s := range []string{"", " ", "abc", "a\r\nb\n", "\xff\xfe", "- a\n1) b\n\t# c", "    code", "\u00a0- x", "# *a* <b> & | [x](y) `c` @all", "a\\", "\x00", "1\n2\n3", "\u2028", "%41+&=", "</script>"} {
+		f.Add(s)
+	}
+	compiled := map[string]*Text{}
+	for _, name := range []string{
+		"escapeHTML(message.subject)", "escapeMarkdown(message.subject)", "urlEncode(message.subject)", "base64(message.subject)", "sha256(message.subject)",
+		"json(message.subject)", "lines(message.subject, 2)", `default(message.subject, "none")`, "plain(message.subject)", `replace(message.subject, "a", "bb")`,
+		`join([message.subject, message.subject], "|")`, `capture(message.subject, "[a-z]+")`, "addresses(message.from)", "formatDate(message.sentAt, message.subject, \"UTC\")", "link(message.subject)",
+	} {
+		text, err := CompileText("{{ " + name + " }}")
+		if err != nil {
+			f.Fatal(err)
+		}
+		function, _, _ := strings.Cut(name, "(")
+		compiled[function] = text
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		at := parser.Time{Time: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
+		d := &sinks.Delivery{Message: &parser.Message{Subject: &s, SentAt: &at, From: []parser.Address{{Name: &s, Email: s}}}}
+		got := map[string]string{}
+		for name, text := range compiled {
+			var err error
+			if got[name], err = text.Fill(d, nil); err != nil {
+				t.Fatalf("%s of %q: %v", name, s, err)
+			}
+		}
+		plain, err := url.QueryUnescape(got["urlEncode"])
+		octets, err64 := base64.StdEncoding.DecodeString(got["base64"])
+		var value string
+		errJSON := json.Unmarshal([]byte(got["json"]), &value)
+		for name, wrong := range map[string]bool{
+			"escapeHTML":     html.UnescapeString(got["escapeHTML"]) != s || strings.ContainsAny(got["escapeHTML"], "<>\"'"),
+			"escapeMarkdown": !markdownOK.MatchString(got["escapeMarkdown"]) || markdownBlock.MatchString(got["escapeMarkdown"]),
+			"urlEncode":      err != nil || plain != s || strings.ContainsAny(got["urlEncode"], " &=#"),
+			"base64":         err64 != nil || string(octets) != s,
+			"sha256":         len(got["sha256"]) != 64,
+			"json":           errJSON != nil || value != strings.ToValidUTF8(s, "\uFFFD") && utf8.ValidString(s),
+			"lines":          strings.Count(got["lines"], "\n") > 1 || !strings.HasPrefix(s, got["lines"]),
+			"default":        strings.TrimSpace(got["default"]) == "",
+			"plain":          !utf8.ValidString(got["plain"]) && utf8.ValidString(s),
+			"replace":        got["replace"] != strings.ReplaceAll(s, "a", "bb"),
+			"join":           got["join"] != s+"|"+s,
+			"capture":        !strings.Contains(s, got["capture"]),
+			"link":           got["link"] != "",
+		} {
+			if wrong {
+				t.Errorf("%s of %q is %q", name, s, got[name])
+			}
 		}
 	})
 }

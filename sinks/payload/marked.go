@@ -58,9 +58,9 @@ type marker struct {
 
 	wanted, active []string // marks around the words to come; around those written last
 	quotes         int
-	lists          []int // of the open lists, the next number; -1 for bullets
-	item           bool  // the next word begins an item
-	level          int   // of the heading the next word begins
+	lists          []list
+	item           int // of lists: the next word begins an item in the innermost of them; 0: it does not
+	level          int // of the heading the next word begins
 	pre            int
 
 	inside string // "a" or "code": words are gathered
@@ -150,22 +150,39 @@ func (w *marker) lead(word int) bool {
 	}
 	w.put(before + opening)
 	w.active = append([]string(nil), w.wanted...)
-	w.breaks, w.space, w.item, w.level = 0, false, false, 0
+	w.breaks, w.space, w.item, w.level = 0, false, 0, 0
 	return true
 }
 
+// list is one that is open.
+type list struct {
+	numbered bool
+	items    int  // so far
+	shown    bool // one of them is
+}
+
+// itemMark is what stands before a word because of the lists it is in: of an item
+// its mark. A list of which no item is shown indents nothing, or Markdown would take
+// the word for code.
 func (w *marker) itemMark() string {
-	depth := min(len(w.lists), deepest)
+	if w.item > 0 {
+		w.lists[w.item-1].shown = true
+	}
+	depth := 0
+	for _, l := range w.lists {
+		if l.shown {
+			depth++
+		}
+	}
 	if depth == 0 {
 		return ""
 	}
-	indent := strings.Repeat("    ", depth-1)
-	if !w.item {
+	indent := strings.Repeat("    ", min(depth, deepest)-1)
+	if w.item == 0 {
 		return indent + "  "
 	}
-	if n := &w.lists[len(w.lists)-1]; *n >= 0 {
-		*n++
-		return indent + strconv.Itoa(*n) + ". "
+	if l := w.lists[w.item-1]; l.numbered {
+		return indent + strconv.Itoa(l.items) + ". "
 	}
 	return indent + w.bullet
 }
@@ -233,7 +250,7 @@ func (w *marker) word(s string) {
 			return
 		}
 		w.put(piece)
-		if !unicode.IsDigit(r) {
+		if !unicode.IsDigit(r) && !unicode.IsSpace(r) {
 			w.start = false
 		}
 		w.before = r

@@ -42,16 +42,17 @@ func (w *marker) open(tag atom.Atom, z *html.Tokenizer, more bool) {
 		w.quotes++
 	case atom.Ul, atom.Ol:
 		w.line(1)
-		next := -1
-		if tag == atom.Ol {
-			next = 0
-		}
 		if len(w.lists) < 1000 {
-			w.lists = append(w.lists, next)
+			w.lists = append(w.lists, list{numbered: tag == atom.Ol})
 		}
 	case atom.Li:
 		w.line(1)
-		w.item = true
+		if n := len(w.lists); n > 0 {
+			if w.item != n { // else the one before is empty, and has no mark
+				w.lists[n-1].items++
+			}
+			w.item = n
+		}
 	case atom.H1, atom.H2, atom.H3, atom.H4, atom.H5, atom.H6:
 		w.line(2)
 		if w.level = headings[tag]; w.heading == "" {
@@ -89,7 +90,7 @@ func (w *marker) close(tag atom.Atom) {
 		w.quotes = max(0, w.quotes-1)
 	case atom.Ul, atom.Ol:
 		w.lists = w.lists[:max(0, len(w.lists)-1)]
-		w.item = false
+		w.item = 0
 		w.line(1)
 		if len(w.lists) == 0 {
 			w.line(2)
