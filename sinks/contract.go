@@ -25,7 +25,7 @@ type Sink interface {
 type Delivery struct {
 	ID        string    // msg_…: the idempotency key, the same on every attempt
 	Attempt   int       // from 1
-	Timestamp time.Time // the event's, resolved once at routing: the same on every attempt
+	Timestamp time.Time // the event's: when the mail was made durable, the same on every attempt
 	Origin    Origin
 	Progress  string // what the last attempt left in AttemptError.Progress
 	Part      string // the attachment's partId where each goes by itself, else ""

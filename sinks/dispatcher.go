@@ -64,7 +64,7 @@ type Event struct {
 type Options struct {
 	Clock   clock.Clock         // clock.System
 	Logger  *slog.Logger        // none
-	Observe func(Event)         // called by several goroutines at once, after the event is durable; it must return soon
+	Observe func(Event)         // called by several goroutines at once, after an outcome is durable, or a mail is routed; it must return soon
 	Grace   time.Duration       // for deliveries under way when Run's context ends; 20 s
 	Routers int                 // mails parsed at once; 2
 	Limits  parser.Limits       // of the parser

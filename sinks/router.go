@@ -14,7 +14,8 @@ import (
 	"github.com/postferry/postferry/spool"
 )
 
-// facts is what was resolved at routing, kept in spool.Item.Facts.
+// facts is what was found at routing, kept in spool.Item.Facts where it is more than
+// the time.
 type facts struct {
 	Timestamp time.Time         `json:"timestamp"`
 	Failed    map[string]string `json:"failed,omitempty"` // by sink: why its condition could not be told
@@ -122,8 +123,8 @@ func (d *Dispatcher) delivery(i *spool.Item, id, part string, attempt int, f fac
 
 // factsOf reads the facts of an item's routing.
 func factsOf(i *spool.Item) (f facts, err error) {
-	if i.Protocol == spool.LocalProtocol { // it was never routed
-		return facts{Timestamp: i.TakenAt.UTC().Truncate(time.Second)}, nil
+	if len(i.Facts) == 0 {
+		return facts{Timestamp: timestamp(i)}, nil
 	}
 	if err := json.Unmarshal(i.Facts, &f); err != nil {
 		return f, Permanent(fmt.Errorf("reading the facts of the routing: %w", err))
@@ -198,7 +199,7 @@ func (d *Dispatcher) record(ctx, work context.Context, id spool.ID, r spool.Rout
 	}
 	failpoint.Hit("route.before")
 	defer failpoint.Hit("route.after")
-	return d.spool.Route(work, id, r)
+	return d.spool.RouteAhead(work, id, r)
 }
 
 // readTries is how often a mail is read for routing before it is quarantined.
@@ -219,13 +220,19 @@ func (d *Dispatcher) decide(ctx context.Context, i *spool.Item) (spool.Routing, 
 		return spool.Routing{}, err
 	}
 	to, failed := Evaluate(routes, m, OriginOf(i))
-	// Whole seconds are what the event shows.
-	f, err := json.Marshal(facts{Timestamp: d.Clock.Now().UTC().Truncate(time.Second), Failed: failed})
-	if err != nil {
-		return spool.Routing{}, fmt.Errorf("%w: its facts cannot be written: %w", errDefect, err)
+	r := spool.Routing{To: Split(to, d.dest, m), Order: d.order(to, m)}
+	if len(failed) > 0 {
+		if r.Facts, err = json.Marshal(facts{Timestamp: timestamp(i), Failed: failed}); err != nil {
+			return spool.Routing{}, fmt.Errorf("%w: its facts cannot be written: %w", errDefect, err)
+		}
 	}
-	return spool.Routing{To: Split(to, d.dest, m), Facts: f, Order: d.order(to, m)}, nil
+	return r, nil
 }
+
+// timestamp is the event's time: when the mail was made durable, in whole seconds.
+// It is nothing of the routing, so that a mail that is routed again after a crash
+// makes the same event.
+func timestamp(i *spool.Item) time.Time { return i.TakenAt.UTC().Truncate(time.Second) }
 
 // order has the key of the line that the mail stands in at each sink that keeps
 // one.

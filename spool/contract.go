@@ -323,6 +323,11 @@ type API interface {
 	// that is ErrBehind, and nothing is recorded, while a mail of the account that was
 	// taken before is not routed.
 	Route(ctx context.Context, id ID, r Routing) error
+	// RouteAhead is Route for a mail whose routing comes out the same whenever it is made
+	// again: its deliveries are claimable at once, and it is recorded in the transaction
+	// of the first outcome, or soon after by itself. Where neither came to be, the next
+	// process routes the mail again. With an Order, with Quarantine or without To it is Route.
+	RouteAhead(ctx context.Context, id ID, r Routing) error
 	// Return gives a mail back that was had from Next and is not routed: Next gives it
 	// again, before those taken after it.
 	Return(i *Item)

@@ -55,6 +55,7 @@ func (s *Spool) claim(ctx context.Context, q *queue, probe bool) (*Claim, error)
 	s.claims[d.Delivery] = d
 	s.window.hold(d.entry)
 	s.depart()
+	q.depart()
 	if len(q.ready) > 0 || q.beyond != nil {
 		q.waiters.wake() // another takes over the watch
 	}
@@ -104,6 +105,9 @@ func (s *Spool) load(ctx context.Context, e *entry) (*Item, error) {
 		e.loading = nil
 		if err != nil {
 			return nil, err
+		}
+		if e.ahead != nil {
+			i.Facts = e.ahead.Facts
 		}
 		s.window.load(e, i)
 	}
@@ -160,11 +164,11 @@ func (s *Spool) record(ctx context.Context, id ID, o Outcome) error {
 	}
 	o.Errands = asked
 	o.Next, o.Attempt.At = stamp(o.Next), stamp(o.Attempt.At)
-	d, err := s.recording(id, o.Delivery)
+	d, route, err := s.recording(id, o.Delivery)
 	if err != nil {
 		return err
 	}
-	op := &RecordOp{ID: id, To: To{d.Sink, d.Part}, Outcome: o, At: s.now(), Erase: s.retain == 0}
+	op := &RecordOp{ID: id, To: To{d.Sink, d.Part}, Outcome: o, At: s.now(), Erase: s.retain == 0, Route: route}
 	err = s.commit(ctx, op, octets, func() { s.recorded(op, d) })
 	if err == nil {
 		err = op.Err
@@ -177,22 +181,29 @@ func (s *Spool) record(ctx context.Context, id ID, o Outcome) error {
 	return err
 }
 
-// recording finds the claim and marks it, so that it is recorded once.
-func (s *Spool) recording(id ID, name string) (*delivery, error) {
+// recording finds the claim and marks it, so that it is recorded once, and the
+// mail's routing, if that is to be recorded with it.
+func (s *Spool) recording(id ID, name string) (*delivery, *RouteOp, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	d := s.claims[name]
 	if d == nil || d.Item != id || d.recording {
-		return nil, fmt.Errorf("it is not claimed: %w", ErrUnknown)
+		return nil, nil, fmt.Errorf("it is not claimed: %w", ErrUnknown)
 	}
 	d.recording = true
-	return d, nil
+	if d.entry.ahead == nil {
+		return d, nil, nil
+	}
+	return d, again(d.entry.ahead), nil
 }
 
 // recorded ends the claim in memory. Needs mu.
 func (s *Spool) recorded(op *RecordOp, d *delivery) {
 	if op.Err != nil {
 		return
+	}
+	if op.Route != nil {
+		s.followed(d.entry)
 	}
 	s.unclaim(d)
 	d.recording = false

@@ -23,6 +23,9 @@ func (s *Spool) Forget(ctx context.Context, items ...ID) (int, error) {
 		return 0, err
 	}
 	defer s.calls.Done()
+	if err := s.catchUp(ctx); err != nil {
+		return 0, fmt.Errorf("forget mails: %w", err)
+	}
 	n := 0
 	for page := range slices.Chunk(items, targetsPage) {
 		op := &ForgetOp{Items: page, At: s.now()}
@@ -45,10 +48,13 @@ func (s *Spool) forgotten(op *ForgetOp) {
 		s.queue(r.Sink).remove(r.Delivery)
 	}
 	for _, id := range op.Forgotten {
-		if e := s.window.entries[id]; e != nil && e.waiting && !e.handed {
-			e.waiting = false
-			e.refs--
-			s.window.tidy(e)
+		if e := s.window.entries[id]; e != nil {
+			s.abandon(e)
+			if e.waiting {
+				e.waiting = false
+				e.refs--
+				s.window.tidy(e)
+			}
 		}
 		s.changed(id)
 	}

@@ -165,6 +165,7 @@ func (s *Spool) List(ctx context.Context, f Filter) (Page, error) {
 			return Page{}, fmt.Errorf("list mails: %q is no cursor", f.Cursor)
 		}
 	}
+	_ = s.catchUp(ctx) // where it fails they show as mail to route
 	p, err := s.store.List(ctx, f)
 	if err != nil {
 		return Page{}, fmt.Errorf("list mails: %w", err)
@@ -179,6 +180,7 @@ func (s *Spool) Show(ctx context.Context, t Target) (*Mail, error) {
 		return nil, err
 	}
 	defer s.calls.Done()
+	_ = s.catchUp(ctx) // as in List
 	m, err := s.store.Show(ctx, t)
 	if err != nil {
 		return nil, fmt.Errorf("show %s: %w", t, err)

@@ -78,6 +78,7 @@ type RecordOp struct {
 	Outcome
 	At    time.Time
 	Erase bool
+	Route *RouteOp // the mail's routing, without Lines, which is recorded first unless it is already; nil: it is
 
 	// result
 	Err    error // ErrUnknown: no such open delivery

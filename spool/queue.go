@@ -27,6 +27,9 @@ type queue struct {
 	waiters waiters
 	hold    *Hold
 	probing bool
+
+	departed time.Time // when a worker last took a delivery
+	room     waiters   // told of that, where few are left
 }
 
 // delivery is one of a queue, or claimed.
@@ -60,7 +63,7 @@ func (q *queue) add(d *delivery) {
 		q.s.window.unref(d.entry)
 		return
 	}
-	if q.beyond != nil && !d.Less(*q.beyond) {
+	if q.beyond != nil && !d.Less(*q.beyond) && d.entry.ahead == nil {
 		if q.refill == nil {
 			q.s.window.unref(d.entry)
 		} else {
@@ -94,6 +97,9 @@ func (q *queue) trim() {
 	for len(q.ready) > readyLimit {
 		n := len(q.ready) - 1
 		d := q.ready[n]
+		if d.entry.ahead != nil {
+			return // the store does not have it
+		}
 		q.ready[n] = nil
 		q.ready = q.ready[:n]
 		q.beyond = &d.Key
@@ -106,6 +112,14 @@ func (q *queue) pop() *delivery {
 	q.ready[0] = nil
 	q.ready = q.ready[1:]
 	return d
+}
+
+// depart tells of a delivery that a worker took.
+func (q *queue) depart() {
+	q.departed = time.Now()
+	if len(q.ready) < aheadReady {
+		q.room.wake()
+	}
 }
 
 // first is when the queue's first delivery is due; ok is false if it has none.

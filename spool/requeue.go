@@ -32,6 +32,9 @@ func (s *Spool) requeue(ctx context.Context, doing string, delivered bool, targe
 		return 0, err
 	}
 	defer s.calls.Done()
+	if err := s.catchUp(ctx); err != nil {
+		return 0, fmt.Errorf("%s: %w", doing, err)
+	}
 	n := 0
 	var errs []error
 	for page := range slices.Chunk(targets, targetsPage) {
@@ -76,6 +79,9 @@ func (s *Spool) Drop(ctx context.Context, targets ...Target) (int, error) {
 		return 0, err
 	}
 	defer s.calls.Done()
+	if err := s.catchUp(ctx); err != nil {
+		return 0, fmt.Errorf("drop: %w", err)
+	}
 	n := 0
 	var errs []error
 	for page := range slices.Chunk(targets, targetsPage) {

@@ -127,8 +127,8 @@ func (s *Spool) readUnrouted(ctx context.Context) error {
 		return fmt.Errorf("read mail back for routing: %w", err)
 	}
 	for _, i := range items {
-		if e := s.window.entries[i.ID]; e != nil && (e.waiting || e.handed) {
-			_ = i.Octets.Close() // read once more for one that was routed again
+		if e := s.window.entries[i.ID]; e != nil && (e.waiting || e.handed || e.ahead != nil) {
+			_ = i.Octets.Close() // read once more for one that was routed again, or is routed
 			r.last = max(r.last, i.ID)
 			continue
 		}
@@ -146,9 +146,24 @@ func (s *Spool) Route(ctx context.Context, id ID, r Routing) error {
 		return err
 	}
 	defer s.calls.Done()
-	mail, err := s.identity(ctx, id)
+	op, err := s.routeOp(ctx, id, r)
+	if err == nil && len(op.Lines) > 0 {
+		err = s.catchUp(ctx) // what was routed before is to be recorded before
+	}
+	if err == nil {
+		err = s.recordRoute(ctx, op)
+	}
 	if err != nil {
 		return fmt.Errorf("route mail %d: %w", id, err)
+	}
+	return nil
+}
+
+// routeOp is what records the routing.
+func (s *Spool) routeOp(ctx context.Context, id ID, r Routing) (*RouteOp, error) {
+	mail, err := s.identity(ctx, id)
+	if err != nil {
+		return nil, err
 	}
 	op := &RouteOp{ID: id, Routing: r, At: s.now()}
 	op.To = nil
@@ -162,27 +177,37 @@ func (s *Spool) Route(ctx context.Context, id ID, r Routing) error {
 			op.Lines = append(op.Lines, lineOf(mail.Account, to.Sink, r.Order))
 		}
 	}
-	s.recordingRoute(id)
-	err = s.commit(ctx, op, int64(len(r.Facts)), func() { s.routed(op) })
+	return op, nil
+}
+
+func (s *Spool) recordRoute(ctx context.Context, op *RouteOp) error {
+	s.recordingRoute(op.ID)
+	err := s.commit(ctx, op, int64(len(op.Facts)), func() { s.routed(op) })
 	if err == nil {
 		err = op.Err
 	}
 	if err != nil {
-		s.notRouted(id)
-		return fmt.Errorf("route mail %d: %w", id, err)
+		s.notRouted(op.ID)
 	}
-	return nil
+	return err
 }
 
-// identity finds what delivery ids are made of.
+// identity finds what delivery ids are made of, of a mail that has no routing.
 func (s *Spool) identity(ctx context.Context, id ID) (*Item, error) {
 	s.mu.Lock()
 	e := s.window.entries[id]
-	if e != nil && e.item != nil {
-		defer s.mu.Unlock()
-		return e.item, nil
+	var mail *Item
+	var err error
+	if e != nil {
+		mail = e.item
+		if e.ahead != nil {
+			err = ErrRouted
+		}
 	}
 	s.mu.Unlock()
+	if mail != nil || err != nil {
+		return mail, err
+	}
 	i, err := s.store.Item(ctx, id)
 	if err != nil {
 		return nil, err

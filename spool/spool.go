@@ -49,7 +49,7 @@ type Spool struct {
 	reading bool
 	root    context.Context // ends with Close; owned goroutines sleep in it
 	cancel  context.CancelFunc
-	owned   sync.WaitGroup // the committer and the purger
+	owned   sync.WaitGroup // the committer, the purger, catchUpAll
 	calls   sync.WaitGroup // methods that run
 	commits committer
 
@@ -59,6 +59,7 @@ type Spool struct {
 	closing  sync.Once
 	window   window
 	routing  routing
+	ahead    ahead
 	queues   map[string]*queue
 	claims   map[string]*delivery // by delivery id
 	seed     maphash.Seed         // of the outlines' sums
@@ -105,9 +106,11 @@ func Open(ctx context.Context, store Store, o Options) (*Spool, error) {
 	}
 	s.root, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	s.commits.wake = make(chan struct{}, 1)
+	s.ahead.wake = make(chan struct{}, 1)
 	s.owned.Go(s.commitAll)
 	if !s.reading {
 		s.owned.Go(s.purgeAll)
+		s.owned.Go(s.catchUpAll)
 	}
 	return s, nil
 }
@@ -145,6 +148,7 @@ func (s *Spool) Status(ctx context.Context) (Status, error) {
 		return Status{}, err
 	}
 	defer s.calls.Done()
+	_ = s.catchUp(ctx) // where it fails they show as mail to route
 	st, err := s.store.Status(ctx)
 	if err != nil {
 		return Status{}, fmt.Errorf("read the store's status: %w", err)
@@ -160,6 +164,7 @@ func (s *Spool) Status(ctx context.Context) (Status, error) {
 func (s *Spool) Close() error {
 	var err error
 	s.closing.Do(func() {
+		_ = s.catchUp(s.root) // where it fails the next process routes them
 		s.end(ErrClosed)
 		s.commits.close()
 		s.cancel()

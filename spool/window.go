@@ -1,5 +1,7 @@
 package spool
 
+import "time"
+
 // overhead is what a mail in memory costs beside its octets.
 const overhead = 4 << 10
 
@@ -25,6 +27,8 @@ type entry struct {
 	// recording tells that a Route of it is on its way to the store, before any that
 	// begins from now on.
 	recording bool
+	ahead     *RouteOp  // its routing, while no record of it stands
+	since     time.Time // when it was routed so
 }
 
 func (w *window) get(id ID) *entry {

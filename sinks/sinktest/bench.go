@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"sync/atomic"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/postferry/postferry/internal/backoff"
 	"github.com/postferry/postferry/sinks"
@@ -71,8 +73,19 @@ func recorded(b *testing.B, s sinks.Sink, concurrency int) {
 			}
 		}})
 	b.ResetTimer()
+	spent := spentSoFar(b)
 	if err := d.Run(ctx); err != nil {
 		b.Fatal(err)
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "mails/s")
+	b.ReportMetric(float64((spentSoFar(b)-spent).Microseconds())/float64(b.N), "cpu-µs/mail")
+}
+
+// spentSoFar is the processor time of this process.
+func spentSoFar(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

@@ -161,7 +161,7 @@ func Filled(t testing.TB, n int) *spool.Spool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sp, err := spool.Open(ctx, store, spool.Options{})
+	sp, err := spool.Open(ctx, store, spool.Options{Retain: 7 * 24 * time.Hour}) // the default of the configuration
 	if err != nil {
 		t.Fatal(err)
 	}

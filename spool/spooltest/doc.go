@@ -26,13 +26,17 @@ type Opener func(ctx context.Context, dir string) (spool.Store, error)
 
 // Run tests the store.
 func Run(t *testing.T, open Opener) {
-	for _, group := range []map[string]func(*testing.T, *rig){
-		taking, ledgers, recognising, giving, ordering, settling, inspecting, filling, errands, committing, remembering,
-	} {
-		for name, test := range group {
-			t.Run(name, func(t *testing.T) {
-				test(t, newRig(t, open))
-			})
+	run := func(prefix string, ahead bool, groups ...map[string]func(*testing.T, *rig)) {
+		for _, group := range groups {
+			for name, test := range group {
+				t.Run(prefix+name, func(t *testing.T) {
+					r := newRig(t, open)
+					r.ahead = ahead
+					test(t, r)
+				})
+			}
 		}
 	}
+	run("", false, taking, ledgers, recognising, giving, ordering, settling, inspecting, filling, errands, committing, remembering, routingAhead)
+	run("ahead/", true, giving, ordering, settling, inspecting, filling, errands)
 }

@@ -45,6 +45,7 @@ var filling = map[string]func(*testing.T, *rig){
 		if n < 8 || n > 10 {
 			t.Errorf("%d mails were taken for the broken sink", n)
 		}
+		r.status() // has routings recorded
 		var e *spool.FullError
 		if err := r.Admit("both"); !errors.As(err, &e) || e.Sink != "broken" {
 			t.Errorf("a mailbox that feeds it as well: %v", err)

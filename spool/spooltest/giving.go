@@ -172,6 +172,7 @@ var giving = map[string]func(*testing.T, *rig){
 		r.route(id, "app")
 		c := r.claim("app")
 		good := &spool.RecordOp{ID: id, To: c.To, Outcome: r.outcome(c, spool.Delivered), At: r.clock.Now()}
+		r.status() // has the routing recorded
 		bad := &spool.RecordOp{ID: id + 9, To: c.To, Outcome: r.outcome(c, spool.Delivered), At: r.clock.Now()}
 		r.must(r.store.Commit(r.ctx, []spool.Op{bad, good}))
 		r.equal("errors", fmt.Sprint(bad.Err, good.Err), fmt.Sprint(spool.ErrUnknown, nil))

@@ -29,6 +29,15 @@ type rig struct {
 	clock   *clock.Fake
 	options spool.Options
 	store   spool.Store
+	ahead   bool // Route is RouteAhead
+}
+
+// Route is Spool.Route, or RouteAhead where the test is run so.
+func (r *rig) Route(ctx context.Context, id spool.ID, to spool.Routing) error {
+	if r.ahead {
+		return r.RouteAhead(ctx, id, to)
+	}
+	return r.Spool.Route(ctx, id, to)
 }
 
 func newRig(t *testing.T, open Opener) *rig {

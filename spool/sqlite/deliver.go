@@ -85,6 +85,11 @@ type owed struct {
 
 func (b *batch) record(op *spool.RecordOp) error {
 	op.Err, op.Settle, op.Freed, op.Made = nil, spool.Due{}, nil, nil
+	if op.Route != nil {
+		if done, err := b.routeFirst(op); done || err != nil {
+			return err
+		}
+	}
 	var w owed
 	err := b.query(b.s.w.Owed, int64(op.ID), op.Sink, op.Part, op.Delivery).Scan(&w.state, &w.attempts, &w.due, &w.first, &w.line,
 		&w.open, &w.dead, &w.mailbox, &w.size, &w.extra, &w.after, &w.delay, &w.early, &w.failed, &w.asked, &w.fate)
@@ -133,6 +138,66 @@ func (b *batch) record(op *spool.RecordOp) error {
 	return nil
 }
 
+// routeFirst records the routing that comes with an outcome. done says that the
+// outcome is dealt with too.
+func (b *batch) routeFirst(op *spool.RecordOp) (done bool, err error) {
+	if len(op.Route.To) == 1 && op.State == spool.Delivered && len(op.Actions)+len(op.Errands) == 0 {
+		if done, err = b.straight(op); done || err != nil {
+			return done, err
+		}
+	}
+	if err := b.route(op.Route); err != nil {
+		return false, err
+	}
+	if errors.Is(op.Route.Err, spool.ErrUnknown) {
+		op.Err = spool.ErrUnknown
+		return true, nil
+	}
+	return false, nil
+}
+
+// straight writes what becomes of most mail, one delivery accepted at the first
+// attempt, with each row as it is in the end; false where it is routed already.
+func (b *batch) straight(op *spool.RecordOp) (done bool, err error) {
+	var w owed
+	err = b.query(b.s.w.Straight, int64(op.ID), op.Route.Facts, unix(op.At)).Scan(&w.mailbox, &w.size, &w.after, &w.delay, &w.early)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	a := op.Attempt
+	err = errors.Join(
+		b.exec(b.s.w.Delivered, int64(op.ID), op.Sink, op.Part, op.Delivery, unix(op.Route.At), unix(a.At)),
+		b.exec(b.s.w.Attempt, int64(op.ID), op.Sink, op.Part, 1, unix(a.At), int64(a.Duration), delivered, a.Detail, a.Answer, a.Error),
+	)
+	if err != nil {
+		return false, err
+	}
+	b.add(w.mailbox, countToRoute, -1)
+	b.move(op.Sink, -1, delivered)
+	b.charge(spool.Charge{Mailbox: w.mailbox, Kept: -w.size, Loose: -w.size, Retained: w.size})
+	if op.Erase {
+		if err := b.erase(int64(op.ID)); err != nil {
+			return false, err
+		}
+	}
+	return true, b.settleDelivered(op, w)
+}
+
+// settleDelivered creates the settlements of a mail that every sink has accepted.
+func (b *batch) settleDelivered(op *spool.RecordOp, w owed) error {
+	if w.early { // settled when it was taken
+		return nil
+	}
+	actions, err := splitActions(w.after)
+	if err == nil {
+		op.Settle, err = b.settle(int64(op.ID), w.mailbox, actions, op.At.Add(time.Duration(w.delay)), false)
+	}
+	return err
+}
+
 // The fates of a mail on its server: which settlements were created.
 const (
 	fateOpen = iota
@@ -173,22 +238,17 @@ func (b *batch) ended(op *spool.RecordOp, w owed, died bool) error {
 	if w.fate == was {
 		return nil // it was replayed, or died before
 	}
-	at := op.At
-	var actions []spool.Action
-	switch {
-	case w.dead > 0:
-		actions, err = splitActions(w.failed)
-	case w.asked != "":
-		actions, err = splitActions(w.asked)
-	case w.early: // settled when it was taken
-	default:
-		actions, err = splitActions(w.after)
-		at = at.Add(time.Duration(w.delay))
+	if w.dead == 0 && w.asked == "" {
+		return b.settleDelivered(op, w)
 	}
-	if err != nil {
-		return err
+	todo := w.asked
+	if w.dead > 0 {
+		todo = w.failed
 	}
-	op.Settle, err = b.settle(int64(op.ID), w.mailbox, actions, at, w.dead > 0)
+	actions, err := splitActions(todo)
+	if err == nil {
+		op.Settle, err = b.settle(int64(op.ID), w.mailbox, actions, op.At, w.dead > 0)
+	}
 	return err
 }
 

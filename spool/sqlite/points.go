@@ -17,33 +17,36 @@ func pass(ops []spool.Op, when string) {
 	}
 	passed := map[string]bool{}
 	for _, op := range ops {
-		kind := kindOf(op)
-		if kind == "" || passed[kind] {
-			continue
+		for _, kind := range kindsOf(op) {
+			if !passed[kind] {
+				passed[kind] = true
+				failpoint.Hit("spool." + kind + when)
+			}
 		}
-		passed[kind] = true
-		failpoint.Hit("spool." + kind + when)
 	}
 }
 
-func kindOf(op spool.Op) string {
-	switch op.(type) {
+func kindsOf(op spool.Op) []string {
+	switch op := op.(type) {
 	case *spool.TakeOp:
-		return "take"
+		return []string{"take"}
 	case *spool.RouteOp:
-		return "route"
+		return []string{"route"}
 	case *spool.RecordOp:
-		return "record"
+		if op.Route != nil {
+			return []string{"route", "record"}
+		}
+		return []string{"record"}
 	case *spool.SettledOp:
-		return "settled"
+		return []string{"settled"}
 	case *spool.LedgerOp, *spool.RecogniseOp:
-		return "ledger"
+		return []string{"ledger"}
 	case *spool.RequeueOp, *spool.DropOp:
-		return "requeue"
+		return []string{"requeue"}
 	case *spool.ForgetOp:
-		return "forget"
+		return []string{"forget"}
 	case *spool.PurgeOp:
-		return "purge"
+		return []string{"purge"}
 	}
-	return ""
+	return nil
 }

@@ -37,6 +37,8 @@ type statements struct {
 	Promote     *sql.Stmt `sql:"UPDATE deliveries SET due = ?4 WHERE item = ?1 AND sink = ?2 AND part = ?3"`
 	Owed        *sql.Stmt `sql:"SELECT d.state, d.attempts, d.due, d.first, d.line, i.open, i.dead, i.mailbox, i.size + i.extra, i.extra, i.after, i.delay, i.early, i.failed, i.actions, i.fate FROM deliveries d JOIN items i ON i.id = d.item WHERE d.item = ? AND d.sink = ? AND d.part = ? AND d.id = ? AND d.state < 2"`
 	Tried       *sql.Stmt `sql:"UPDATE deliveries SET state = ?4, due = ?5, attempts = ?6, first = ?7, progress = ?8 WHERE item = ?1 AND sink = ?2 AND part = ?3"`
+	Straight    *sql.Stmt `sql:"UPDATE items SET route = 1, facts = ?2, ended = ?3, fate = 2 WHERE id = ?1 AND route = 0 RETURNING mailbox, size + extra, after, delay, early"`
+	Delivered   *sql.Stmt `sql:"INSERT INTO deliveries (item, sink, part, id, state, due, attempts, first) VALUES (?, ?, ?, ?, 2, ?, 1, ?)"`
 	Attempt     *sql.Stmt `sql:"INSERT INTO attempts (item, sink, part, n, at, duration, state, detail, answer, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"`
 	Ended       *sql.Stmt `sql:"UPDATE items SET open = ?2, dead = ?3, ended = ?4, actions = ?5, fate = ?6 WHERE id = ?1"`
 	Asked       *sql.Stmt `sql:"UPDATE items SET actions = ? WHERE id = ?"`
