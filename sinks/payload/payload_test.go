@@ -3,6 +3,8 @@ package payload
 import (
 	"errors"
 	"io"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -69,6 +71,23 @@ func TestAFormatSaysWhatItDoesNotGoWith(t *testing.T) {
 	}
 	if err := (Renderer{Options: Options{Attachments: "pigeon"}}).Validate(); err == nil || !strings.Contains(err.Error(), "inline") {
 		t.Errorf("another mode: %v", err)
+	}
+}
+
+func TestEveryFormatHasAPage(t *testing.T) {
+	list, err := os.ReadFile("../../docs/formats/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range Formats() {
+		page := regexp.MustCompile("(?m)^\\| \\[`" + name + "`\\]\\(([a-z./]+)\\) \\|").FindSubmatch(list)
+		if page == nil {
+			t.Errorf("docs/formats/README.md leads to no page for %s", name)
+			continue
+		}
+		if _, err := os.Stat("../../docs/formats/" + string(page[1])); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
