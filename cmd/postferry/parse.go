@@ -63,7 +63,7 @@ With --sink the mail is written as that sink of the configuration would; with
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.format, "format", "native", "how a mail is written: "+strings.Join(payload.Formats(), ", "))
-	flags.StringVar(&f.attachments, "attachments", "inline", "contents of attachments: inline, auto, metadata or none")
+	flags.StringVar(&f.attachments, "attachments", "inline", "contents of attachments: inline, auto, metadata, none, or multipart for the event as a form")
 	flags.StringVar(&f.body, "body", "", "with --format template, its body: a tree of YAML or JSON in `FILE`")
 	flags.StringVar(&f.sink, "sink", "", "write it as the sink `NAME` of the configuration would")
 	flags.StringVar(&f.filesFrom, "files-from", "", "read the names of files from `FILE`, one a line; - is standard input")
@@ -175,7 +175,7 @@ func (c *cli) parseOne(out io.Writer, r payload.Renderer, name string) error {
 
 // renderAlone renders a mail that comes from no mailbox.
 func renderAlone(r payload.Renderer, m *parser.Message, octets *spool.Octets) (*payload.Body, error) {
-	if r.Format == nil || r.Format.Name() == "native" {
+	if (r.Format == nil || r.Format.Name() == "native") && r.Options.Attachments != payload.Multipart {
 		return payload.Message(m, r.Options)
 	}
 	return r.Render(&sinks.Delivery{

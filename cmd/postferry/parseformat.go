@@ -43,7 +43,11 @@ func (f parseFlags) renderer(c *cli) (payload.Renderer, error) {
 	if err != nil {
 		return payload.Renderer{}, usageError(fmt.Errorf("the template %s: %w", f.body, err))
 	}
-	return payload.Renderer{Format: format, Options: o}, nil
+	r := payload.Renderer{Format: format, Options: o}
+	if err := r.Validate(); err != nil {
+		return payload.Renderer{}, usageError(err)
+	}
+	return r, nil
 }
 
 func (f parseFlags) ofSink(c *cli) (payload.Renderer, error) {
@@ -62,6 +66,9 @@ func (f parseFlags) ofSink(c *cli) (payload.Renderer, error) {
 	r := s.sinks[i].renderer
 	if f.attachmentsSet {
 		r.Options.Attachments = payload.Attachments(f.attachments)
+		if err := r.Validate(); err != nil {
+			return payload.Renderer{}, usageError(err)
+		}
 	}
 	return r, nil
 }

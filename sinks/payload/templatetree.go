@@ -75,7 +75,7 @@ func compileNode(v any, path string, depth int) (*node, error) {
 	case map[string]any:
 		return n.compileObject(v, depth)
 	}
-	return nil, fmt.Errorf("%s: a %T cannot stand in a template", path, v)
+	return nil, fmt.Errorf("%s: what stands here is no text, number, true, false, null, list or object; put it in quotes", path) // a date of YAML, say
 }
 
 func (n *node) compileText(s string) error {
