@@ -85,7 +85,7 @@ func TestNoSecretGoesInClearText(t *testing.T) {
 		{"a literal after the OK", config, imapd.Script{"STARTTLS": imapd.Say("$ OK\r\n* LIST () \"/\" {5}\r\nINBOX\r\n")}, "in clear text", fetcher.Untrusted},
 		{"a zero octet after the OK", config, imapd.Script{"STARTTLS": imapd.Say("$ OK\r\n\x00")}, "in clear text", fetcher.Untrusted},
 		{"a mail after the OK", config, imapd.Script{"STARTTLS": imapd.Say("$ OK\r\n* 1 EXISTS\r\n* 1 FETCH (UID 1 BODY[] {3}\r\nbad)\r\n")}, "in clear text", fetcher.Untrusted},
-		{"octets without an end after the OK", config, imapd.Script{"STARTTLS": imapd.Endless("$ OK\r\n", "x")}, "in clear text", fetcher.Untrusted},
+		{"octets without an end after the OK", config, imapd.Script{"STARTTLS": imapd.Endless("$ OK\r\nx", "x")}, "in clear text", fetcher.Untrusted},
 		{"the OK of a command not sent yet", config, imapd.Script{"STARTTLS": imapd.Cut("T1 OK signed in\r\n")}, "EOF", fetcher.Unreachable},
 		{"an untagged OK in place of the answer", config, imapd.Script{"STARTTLS": imapd.Cut("* OK begin\r\n")}, "EOF", fetcher.Unreachable},
 		{"a continuation request in place of the answer", config, imapd.Script{"STARTTLS": imapd.Cut("+ begin\r\n")}, "EOF", fetcher.Unreachable},

@@ -60,7 +60,7 @@ func TestNothingSecretInClearText(t *testing.T) {
 		{"a mail is injected after STLS", pop3d.Script{"STLS": pop3d.Say("+OK\r\n+OK\r\nSubject: x\r\n\r\n.\r\n")}, nil, fetcher.Untrusted, "in clear text"},
 		{"a lone LF is injected after STLS", pop3d.Script{"STLS": pop3d.Say("+OK\r\n\n")}, nil, fetcher.Untrusted, "in clear text"},
 		{"a zero octet is injected after STLS", pop3d.Script{"STLS": pop3d.Say("+OK\r\n\x00")}, nil, fetcher.Untrusted, "in clear text"},
-		{"octets without an end are injected after STLS", pop3d.Script{"STLS": pop3d.Endless("+OK\r\n", "x")}, nil, fetcher.Untrusted, "in clear text"},
+		{"octets without an end are injected after STLS", pop3d.Script{"STLS": pop3d.Endless("+OK\r\nx", "x")}, nil, fetcher.Untrusted, "in clear text"},
 		{"the reply to STLS runs into a word", pop3d.Script{"STLS": pop3d.Say("+OKAY\r\n")}, nil, fetcher.Protocol, "neither"},
 		{"the reply to STLS is empty", pop3d.Script{"STLS": pop3d.Say("\r\n")}, nil, fetcher.Protocol, "neither"},
 		{"the reply to STLS is of IMAP", pop3d.Script{"STLS": pop3d.Say("S1 OK begin\r\n")}, nil, fetcher.Protocol, "neither"},

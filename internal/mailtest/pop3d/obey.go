@@ -3,13 +3,14 @@ package pop3d
 import (
 	"bytes"
 	"crypto/md5"
-	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/postferry/postferry/internal/mailtest/script"
 )
 
 // obey is what RFC 1939, RFC 2449 and RFC 5034 say.
@@ -148,45 +149,25 @@ func (x *session) auth(arg string) Reply {
 	if mechanism == nil {
 		return errorf("unknown mechanism")
 	}
-	var response []byte
-	if inline {
-		response = decode(initial)
-	}
-	for step := 0; ; step++ {
-		challenge, v := mechanism(step, response)
-		switch v {
-		case Accept:
-			return Say("+OK\r\n")
-		case Refuse:
-			return errorf("[AUTH] no")
-		}
-		if !x.send(Say("+ " + base64.StdEncoding.EncodeToString(challenge) + "\r\n")) {
-			return Cut("")
+	v := mechanism.Exchange(initial, inline, func(challenge string) (string, bool) {
+		if !x.send(Say("+ " + challenge + "\r\n")) {
+			return "", false
 		}
 		line, more := x.line()
-		if !more {
-			return Cut("")
+		if more {
+			x.note(line)
 		}
-		x.mu.Lock()
-		x.commands = append(x.commands, line)
-		x.mu.Unlock()
-		if line == "*" {
-			return errorf("as you wish")
-		}
-		response = decode(line)
+		return line, more
+	})
+	switch v {
+	case script.Accept:
+		return Say("+OK\r\n")
+	case script.Refuse:
+		return errorf("[AUTH] no")
+	case script.Cancelled:
+		return errorf("as you wish")
 	}
-}
-
-// decode gives the octets of a response; never nil.
-func decode(line string) []byte {
-	if line == "=" {
-		return []byte{}
-	}
-	octets, err := base64.StdEncoding.DecodeString(line)
-	if err != nil {
-		return []byte("no base64: " + line)
-	}
-	return append([]byte{}, octets...)
+	return Cut("")
 }
 
 // Stuff is a mail as RETR sends it: byte-stuffed and with its end (RFC 1939

@@ -14,53 +14,43 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/postferry/postferry/internal/mailtest/listen"
+	"github.com/postferry/postferry/internal/mailtest/script"
 )
 
 // Reply is what the server does in place of its own reply.
-type Reply struct {
-	Octets  string            // sent as they are
-	Endless string            // then repeated until the client goes away
-	Stream  func(w io.Writer) // then what this writes, which may be too much to hold
-	Cut     bool              // then the connection is closed
-	Silent  bool              // then nothing more is ever said
-	Obeyed  bool              // what was asked for is done before
-	Times   int               // how often it replaces; 0 is always
-
-	Drip  string        // then this is sent, octet by octet
-	Every time.Duration // one
-}
+type Reply = script.Reply
 
 // Say replies with these octets and goes on.
-func Say(octets string) Reply { return Reply{Octets: octets} }
+func Say(octets string) Reply { return script.Say(octets) }
 
 // Cut sends these octets and closes the connection.
-func Cut(octets string) Reply { return Reply{Octets: octets, Cut: true} }
+func Cut(octets string) Reply { return script.Cut(octets) }
 
 // Silence sends these octets and then nothing more.
-func Silence(octets string) Reply { return Reply{Octets: octets, Silent: true} }
+func Silence(octets string) Reply { return script.Silence(octets) }
 
 // Endless sends these octets, and then others again and again.
-func Endless(octets, again string) Reply { return Reply{Octets: octets, Endless: again} }
+func Endless(octets, again string) Reply { return script.Endless(octets, again) }
 
 // Stream sends these octets, and then what write writes.
-func Stream(octets string, write func(w io.Writer)) Reply {
-	return Reply{Octets: octets, Stream: write}
-}
+func Stream(octets string, write func(w io.Writer)) Reply { return script.Stream(octets, write) }
 
 // Drips sends one octet at a time, so far apart, and again from the first when all
 // are sent.
-func Drips(octets string, every time.Duration) Reply { return Reply{Drip: octets, Every: every} }
+func Drips(octets string, every time.Duration) Reply { return script.Drips(octets, every) }
 
 // Script maps a command line, such as "RETR 2", or its keyword alone, to what
 // replaces its reply. "" is the greeting. The longer name goes first.
-type Script map[string]Reply
+type Script = script.Script
 
 // Options say what kind of server it is. The zero Options are an ordinary one.
 type Options struct {
@@ -81,38 +71,30 @@ type Options struct {
 	Hangs          int               // after that many RETR and DELE the connection is closed; 0 is never
 }
 
-// Mechanism is the server's half of a SASL exchange: it is given the client's
-// response (nil: none came yet) and gives a challenge, or ends the exchange. Each
-// exchange begins with step 0.
-type Mechanism func(step int, response []byte) (challenge []byte, v Verdict)
+// Mechanism is the server's half of a SASL exchange.
+type Mechanism = script.Mechanism
+
+// The verdicts of a Mechanism.
+const (
+	More   = script.More
+	Accept = script.Accept
+	Refuse = script.Refuse
+)
 
 // Verdict is how a step of an exchange ended.
-type Verdict int
-
-// The verdicts.
-const (
-	More Verdict = iota
-	Accept
-	Refuse
-)
+type Verdict = script.Verdict
 
 // Server is a running server.
 type Server struct {
-	Host string // 127.0.0.1
-	Port string
+	*listen.Loopback
 
-	o    Options
-	l    net.Listener
-	work sync.WaitGroup
-
-	opened atomic.Int64
+	o Options
 
 	mu       sync.Mutex
 	script   Script
 	mails    [][]byte // nil once deleted
 	hidden   map[int]bool
 	commands []string
-	conns    map[net.Conn]bool
 }
 
 // Start serves the mails until the test ends. Their unique-ids are u1, u2 and so
@@ -125,17 +107,10 @@ func Start(t testing.TB, script Script, mails ...[]byte) *Server {
 // StartWith is Start with more to say of the server.
 func StartWith(t testing.TB, o Options, mails ...[]byte) *Server {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &Server{o: o, script: Script{}, l: l, mails: slices.Clone(mails), hidden: map[int]bool{}, conns: map[net.Conn]bool{}}
-	for name, r := range o.Script {
-		s.script[name] = r
-	}
-	s.Host, s.Port, _ = net.SplitHostPort(l.Addr().String())
-	s.work.Go(s.accept)
-	t.Cleanup(s.stop)
+	s := &Server{o: o, script: Script{}, mails: slices.Clone(mails), hidden: map[int]bool{}}
+	maps.Copy(s.script, o.Script)
+	s.Loopback = listen.Open(t)
+	s.Loopback.Serve(s.serve, nil)
 	return s
 }
 
@@ -152,9 +127,6 @@ func (s *Server) Script(name string, r Reply) {
 	defer s.mu.Unlock()
 	s.script[name] = r
 }
-
-// Sessions counts the connections so far. It may be called by Options.UID.
-func (s *Server) Sessions() int { return int(s.opened.Load()) }
 
 // Add puts a mail into the maildrop; sessions that begin later see it.
 func (s *Server) Add(mail []byte) {
@@ -183,35 +155,6 @@ func (s *Server) Holds(i int) bool {
 	return s.mails[i-1] != nil
 }
 
-func (s *Server) stop() {
-	s.l.Close()
-	s.mu.Lock()
-	for c := range s.conns {
-		c.Close()
-	}
-	s.conns = nil
-	s.mu.Unlock()
-	s.work.Wait()
-}
-
-func (s *Server) accept() {
-	for {
-		c, err := s.l.Accept()
-		if err != nil {
-			return
-		}
-		s.mu.Lock()
-		if s.conns == nil {
-			c.Close()
-		} else {
-			s.opened.Add(1)
-			s.conns[c] = true
-			s.work.Go(func() { defer c.Close(); s.serve(c) })
-		}
-		s.mu.Unlock()
-	}
-}
-
 func (s *Server) serve(c net.Conn) {
 	x := &session{Server: s, c: c, deleted: map[int]bool{}, seen: map[int]bool{}, shown: s.visible()}
 	if s.o.Implicit {
@@ -235,9 +178,7 @@ func (s *Server) serve(c net.Conn) {
 			x.r = bufio.NewReader(x.c)
 		}
 		if line, more = x.line(); more {
-			s.mu.Lock()
-			s.commands = append(s.commands, line)
-			s.mu.Unlock()
+			x.note(line)
 		}
 	}
 }
@@ -272,25 +213,17 @@ func (x *session) line() (string, bool) {
 	return strings.TrimRight(text, "\r\n"), err == nil
 }
 
+// note keeps what the client said.
+func (x *session) note(line string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.commands = append(x.commands, line)
+}
+
 func (x *session) scripted(line string) (Reply, bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	word, _, _ := strings.Cut(line, " ")
-	for _, name := range []string{line, word} {
-		r, ok := x.script[name]
-		if !ok {
-			continue
-		}
-		if r.Times > 0 {
-			if r.Times--; r.Times == 0 {
-				delete(x.script, name)
-			} else {
-				x.script[name] = r
-			}
-		}
-		return r, true
-	}
-	return Reply{}, false
+	return x.script.Take(line)
 }
 
 // send reports whether the session goes on.
@@ -299,43 +232,7 @@ func (x *session) send(r Reply) bool {
 		r = Cut(r.Octets[:left])
 	}
 	x.sent += len(r.Octets)
-	if _, err := io.WriteString(x.c, r.Octets); err != nil {
-		return false
-	}
-	if r.Drip != "" && !x.drip(r) {
-		return false
-	}
-	if r.Stream != nil {
-		w := bufio.NewWriter(x.c)
-		r.Stream(w)
-		if w.Flush() != nil {
-			return false
-		}
-	}
-	if r.Endless != "" {
-		chunk := []byte(strings.Repeat(r.Endless, 1+8192/len(r.Endless)))
-		for {
-			if _, err := x.c.Write(chunk); err != nil {
-				return false
-			}
-		}
-	}
-	if r.Silent {
-		io.Copy(io.Discard, x.r)
-	}
-	return !r.Cut && !r.Silent
-}
-
-// drip goes on until the client goes away.
-func (x *session) drip(r Reply) bool {
-	tick := time.NewTicker(r.Every)
-	defer tick.Stop()
-	for i := 0; ; i++ {
-		<-tick.C
-		if _, err := x.c.Write([]byte{r.Drip[i%len(r.Drip)]}); err != nil {
-			return false
-		}
-	}
+	return r.Send(x.c, x.r)
 }
 
 // hungUp is the end of a connection, however it came.

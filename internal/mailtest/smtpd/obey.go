@@ -2,10 +2,11 @@ package smtpd
 
 import (
 	"bytes"
-	"encoding/base64"
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/postferry/postferry/internal/mailtest/script"
 )
 
 // obey is what RFC 5321, RFC 3207 and RFC 4954 say.
@@ -171,45 +172,24 @@ func (x *session) auth(arg string) Reply {
 	if mechanism == nil {
 		return Say("504 5.5.4 unknown mechanism\r\n")
 	}
-	var response []byte
-	if inline {
-		response = decode(initial)
-	}
-	for step := 0; ; step++ {
-		challenge, v := mechanism(step, response)
-		switch v {
-		case Accept:
-			x.signed = strings.ToUpper(name)
-			return Say("235 2.7.0 welcome\r\n")
-		case Refuse:
-			return Say("535 5.7.8 no\r\n")
-		}
-		if !x.send(Say("334 " + base64.StdEncoding.EncodeToString(challenge) + "\r\n")) {
-			return Cut("")
+	v := mechanism.Exchange(initial, inline, func(challenge string) (string, bool) {
+		if !x.send(Say("334 " + challenge + "\r\n")) {
+			return "", false
 		}
 		line, more := x.line()
-		if !more {
-			return Cut("")
+		if more {
+			x.note(line)
 		}
-		x.mu.Lock()
-		x.commands = append(x.commands, line)
-		x.notify()
-		x.mu.Unlock()
-		if line == "*" {
-			return Say("501 5.7.0 as you wish\r\n")
-		}
-		response = decode(line)
+		return line, more
+	})
+	switch v {
+	case script.Accept:
+		x.signed = strings.ToUpper(name)
+		return Say("235 2.7.0 welcome\r\n")
+	case script.Refuse:
+		return Say("535 5.7.8 no\r\n")
+	case script.Cancelled:
+		return Say("501 5.7.0 as you wish\r\n")
 	}
-}
-
-// decode gives the octets of a response; never nil.
-func decode(line string) []byte {
-	if line == "=" {
-		return []byte{}
-	}
-	octets, err := base64.StdEncoding.DecodeString(line)
-	if err != nil {
-		return []byte("no base64: " + line)
-	}
-	return append([]byte{}, octets...)
+	return Cut("")
 }

@@ -13,57 +13,42 @@ package smtpd
 import (
 	"bufio"
 	"crypto/tls"
-	"io"
 	"maps"
 	"net"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/postferry/postferry/internal/mailtest/listen"
+	"github.com/postferry/postferry/internal/mailtest/script"
 )
 
 // Reply is what the server does in place of its own reply.
-type Reply struct {
-	Octets  string // sent as they are
-	Endless string // then repeated until the client goes away
-	Cut     bool   // then the connection is closed
-	Silent  bool   // then nothing more is ever said
-	Obeyed  bool   // what was asked for is done before
-	Times   int    // how often it replaces; 0 is always
-
-	Drip  string        // then this is sent, octet by octet
-	Every time.Duration // one
-}
+type Reply = script.Reply
 
 // Say replies with these octets and goes on.
-func Say(octets string) Reply { return Reply{Octets: octets} }
+func Say(octets string) Reply { return script.Say(octets) }
 
 // Cut sends these octets and closes the connection.
-func Cut(octets string) Reply { return Reply{Octets: octets, Cut: true} }
+func Cut(octets string) Reply { return script.Cut(octets) }
 
 // Silence sends these octets and then nothing more.
-func Silence(octets string) Reply { return Reply{Octets: octets, Silent: true} }
+func Silence(octets string) Reply { return script.Silence(octets) }
 
 // Endless sends these octets, and then others again and again.
-func Endless(octets, again string) Reply { return Reply{Octets: octets, Endless: again} }
+func Endless(octets, again string) Reply { return script.Endless(octets, again) }
 
 // Drips sends one octet at a time, so far apart, and again from the first when all
 // are sent.
-func Drips(octets string, every time.Duration) Reply { return Reply{Drip: octets, Every: every} }
-
-// Once makes a reply that replaces one time only.
-func (r Reply) Once() Reply { r.Times = 1; return r }
-
-// After makes a reply that follows after what was asked for is done.
-func (r Reply) After() Reply { r.Obeyed = true; return r }
+func Drips(octets string, every time.Duration) Reply { return script.Drips(octets, every) }
 
 // Script maps a command line, such as "RCPT TO:<a@example.com>", or its keyword
 // alone, to what replaces its reply. "" is the greeting, "." the end of the data,
 // and "body" what is said when Options.BodyStop octets of the data have come. The
 // longer name goes first.
-type Script map[string]Reply
+type Script = script.Script
 
 // Ends are what a server takes for the end of a line in the data.
 type Ends int
@@ -89,20 +74,8 @@ type Options struct {
 	BodyStop int // for Script "body"
 }
 
-// Mechanism is the server's half of a SASL exchange: it is given the client's
-// response (nil: none came yet) and gives a challenge, or ends the exchange. Each
-// exchange begins with step 0.
-type Mechanism func(step int, response []byte) (challenge []byte, v Verdict)
-
-// Verdict is how a step of an exchange ended.
-type Verdict int
-
-// The verdicts.
-const (
-	More Verdict = iota
-	Accept
-	Refuse
-)
+// Mechanism is the server's half of a SASL exchange.
+type Mechanism = script.Mechanism
 
 // Mail is one that was accepted.
 type Mail struct {
@@ -116,37 +89,28 @@ type Mail struct {
 
 // Server is a running server.
 type Server struct {
-	Host string // 127.0.0.1
-	Port string
+	*listen.Loopback
 
-	o    Options
-	l    net.Listener
-	work sync.WaitGroup
-
-	opened atomic.Int64
+	o Options
 
 	mu       sync.Mutex
 	script   Script
 	mails    []Mail
 	commands []string
-	conns    map[net.Conn]bool
 	changed  chan struct{} // closed at each command, mail and end of a connection
 }
 
 // Start serves until the test ends.
 func Start(t testing.TB, o Options) *Server {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &Server{o: o, script: maps.Clone(o.Script), l: l, conns: map[net.Conn]bool{}, changed: make(chan struct{})}
-	if s.script == nil {
-		s.script = Script{}
-	}
-	s.Host, s.Port, _ = net.SplitHostPort(l.Addr().String())
-	s.work.Go(s.accept)
-	t.Cleanup(s.stop)
+	s := &Server{o: o, script: Script{}, changed: make(chan struct{})}
+	maps.Copy(s.script, o.Script)
+	s.Loopback = listen.Open(t)
+	s.Loopback.Serve(s.serve, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.notify()
+	})
 	return s
 }
 
@@ -178,9 +142,6 @@ func (s *Server) Obey(name string) {
 	delete(s.script, name)
 }
 
-// Sessions counts the connections so far.
-func (s *Server) Sessions() int { return int(s.opened.Load()) }
-
 // Wait waits until the condition holds, which is asked after each command, mail
 // and end of a connection; the test fails after a minute.
 func (s *Server) Wait(t testing.TB, holds func() bool) {
@@ -201,63 +162,10 @@ func (s *Server) Wait(t testing.TB, holds func() bool) {
 	}
 }
 
-// Open counts the connections that are open.
-func (s *Server) Open() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.conns)
-}
-
 // notify needs mu.
 func (s *Server) notify() {
 	close(s.changed)
 	s.changed = make(chan struct{})
-}
-
-func (s *Server) stop() {
-	s.l.Close()
-	s.mu.Lock()
-	for c := range s.conns {
-		c.Close()
-	}
-	s.conns = nil
-	s.mu.Unlock()
-	s.work.Wait()
-}
-
-// Hang closes every connection that is open, as a server does that restarts.
-func (s *Server) Hang() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for c := range s.conns {
-		c.Close()
-	}
-}
-
-func (s *Server) accept() {
-	for {
-		c, err := s.l.Accept()
-		if err != nil {
-			return
-		}
-		s.mu.Lock()
-		if s.conns == nil {
-			c.Close()
-		} else {
-			s.opened.Add(1)
-			s.conns[c] = true
-			s.notify()
-			s.work.Go(func() {
-				s.serve(c)
-				c.Close()
-				s.mu.Lock()
-				delete(s.conns, c)
-				s.notify()
-				s.mu.Unlock()
-			})
-		}
-		s.mu.Unlock()
-	}
 }
 
 func (s *Server) serve(c net.Conn) {
@@ -289,10 +197,7 @@ func (s *Server) serve(c net.Conn) {
 			continue
 		}
 		if line, more = x.line(); more {
-			s.mu.Lock()
-			s.commands = append(s.commands, line)
-			s.notify()
-			s.mu.Unlock()
+			x.note(line)
 		}
 	}
 }
@@ -316,57 +221,19 @@ func (x *session) line() (string, bool) {
 	return text, err == nil
 }
 
+// note keeps what the client said.
+func (x *session) note(line string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.commands = append(x.commands, line)
+	x.notify()
+}
+
 func (x *session) scripted(line string) (Reply, bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	word, _, _ := strings.Cut(line, " ")
-	for _, name := range []string{line, word} {
-		r, ok := x.script[name]
-		if !ok {
-			continue
-		}
-		if r.Times > 0 {
-			if r.Times--; r.Times == 0 {
-				delete(x.script, name)
-			} else {
-				x.script[name] = r
-			}
-		}
-		return r, true
-	}
-	return Reply{}, false
+	return x.script.Take(line)
 }
 
 // send reports whether the session goes on.
-func (x *session) send(r Reply) bool {
-	if _, err := io.WriteString(x.c, r.Octets); err != nil {
-		return false
-	}
-	if r.Drip != "" && !x.drip(r) {
-		return false
-	}
-	if r.Endless != "" {
-		chunk := []byte(strings.Repeat(r.Endless, 1+8192/len(r.Endless)))
-		for {
-			if _, err := x.c.Write(chunk); err != nil {
-				return false
-			}
-		}
-	}
-	if r.Silent {
-		io.Copy(io.Discard, x.r)
-	}
-	return !r.Cut && !r.Silent
-}
-
-// drip goes on until the client goes away.
-func (x *session) drip(r Reply) bool {
-	tick := time.NewTicker(r.Every)
-	defer tick.Stop()
-	for i := 0; ; i++ {
-		<-tick.C
-		if _, err := x.c.Write([]byte{r.Drip[i%len(r.Drip)]}); err != nil {
-			return false
-		}
-	}
-}
+func (x *session) send(r Reply) bool { return r.Send(x.c, x.r) }

@@ -14,22 +14,20 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/postferry/postferry/internal/mailtest/listen"
 )
 
 // Tap is a running proxy.
 type Tap struct {
+	*listen.Loopback
 	Addr string // 127.0.0.1:port
-	Host string
-	Port string
 
 	target string
 	hello  func(client net.Conn, hello []byte)
-	l      net.Listener
-	work   sync.WaitGroup
 
 	mu     sync.Mutex
 	octets bytes.Buffer
-	conns  map[net.Conn]bool // nil once closed
 }
 
 // Start passes connections on to target until the test ends.
@@ -40,14 +38,9 @@ func Start(t testing.TB, target string) *Tap { return Answer(t, target, nil) }
 // When hello returns the connection is closed.
 func Answer(t testing.TB, target string, hello func(client net.Conn, hello []byte)) *Tap {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := &Tap{Addr: l.Addr().String(), target: target, hello: hello, l: l, conns: map[net.Conn]bool{}}
-	w.Host, w.Port, _ = net.SplitHostPort(w.Addr)
-	w.work.Go(w.accept)
-	t.Cleanup(w.close)
+	w := &Tap{Loopback: listen.Open(t), target: target, hello: hello}
+	w.Addr = net.JoinHostPort(w.Host, w.Port)
+	w.Serve(w.pass, nil)
 	return w
 }
 
@@ -58,55 +51,16 @@ func (w *Tap) Octets() []byte {
 	return bytes.Clone(w.octets.Bytes())
 }
 
-func (w *Tap) close() {
-	w.l.Close()
-	w.mu.Lock()
-	for c := range w.conns {
-		c.Close()
+// pass connects a client to the target until either end is closed.
+func (w *Tap) pass(client net.Conn) {
+	server, err := net.Dial("tcp", w.target)
+	if err != nil {
+		return
 	}
-	w.conns = nil
-	w.mu.Unlock()
-	w.work.Wait()
-}
-
-// keep has the connection closed at the end; false when that has come.
-func (w *Tap) keep(c net.Conn) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.conns == nil {
-		c.Close()
-		return false
-	}
-	w.conns[c] = true
-	return true
-}
-
-func (w *Tap) accept() {
-	for {
-		client, err := w.l.Accept()
-		if err != nil {
-			return
-		}
-		server, err := net.Dial("tcp", w.target)
-		if err != nil {
-			client.Close()
-			continue
-		}
-		if !w.keep(client) || !w.keep(server) {
-			client.Close()
-			return
-		}
-		var both sync.WaitGroup
-		both.Go(func() { w.copy(server, client, w.hello) })
-		both.Go(func() { w.copy(client, server, nil) })
-		w.work.Go(func() {
-			both.Wait()
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			delete(w.conns, client)
-			delete(w.conns, server)
-		})
-	}
+	var both sync.WaitGroup
+	both.Go(func() { w.copy(server, client, w.hello) })
+	both.Go(func() { w.copy(client, server, nil) })
+	both.Wait()
 }
 
 // copy passes octets on until either end is closed, and closes both.
