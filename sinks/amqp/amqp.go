@@ -17,6 +17,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	amqp "github.com/rabbitmq/amqp091-go"
+
 	"github.com/postferry/postferry/internal/link"
 	"github.com/postferry/postferry/sinks"
 	"github.com/postferry/postferry/sinks/payload"
@@ -62,7 +64,7 @@ func New(name string, o Options, r payload.Renderer, e sinks.Env) (*Sink, error)
 	if s.maker, err = queue.NewMaker(o.Options, r, e.Clock); err != nil {
 		return nil, err
 	}
-	s.link = link.New(s.connect, (*session).close, (*session).isOver, e.Clock)
+	s.link = link.New(s.connect, s.end, (*session).isOver, e.Clock)
 	return s, nil
 }
 
@@ -113,20 +115,29 @@ func (s *Sink) Deliver(ctx context.Context, d *sinks.Delivery) (sinks.Receipt, e
 }
 
 func (s *Sink) deliver(ctx context.Context, d *sinks.Delivery, to address) error {
+	c, err := s.link.Use(ctx)
+	if err != nil {
+		return s.unconnected(ctx, err)
+	}
 	m, err := s.maker.Make(d, s.limit.Load())
 	if err != nil {
 		return err
 	}
 	defer m.Release()
-	c, err := s.link.Use(ctx)
-	if err != nil {
-		return s.unconnected(ctx, err)
-	}
 	err = s.publish(ctx, c, to, d, m)
 	if c.isOver() {
 		s.link.Broken(c)
 	}
 	return err
+}
+
+// end takes a session apart. A broker that ended it for another reason than the size
+// of a message may come back with another limit.
+func (s *Sink) end(c *session) {
+	if why := c.over(); why == nil || why.Code != amqp.PreconditionFailed {
+		s.limit.Store(0)
+	}
+	c.close()
 }
 
 // Close implements sinks.Sink: it waits for the deliveries under way.

@@ -117,7 +117,7 @@ func TestWithRabbitMQ(t *testing.T) {
 		name string
 		test func(*testing.T, broker)
 	}{
-		{"a body of a size the broker does not take is a dead letter at once", tooLargeForIt},
+		{"a body of a size the broker does not take is a dead letter at once, until it takes more", tooLargeForIt},
 		{"an alarm holds the sink and nothing counts as delivered", alarm},
 		{"nothing is lost when the broker is killed", killed},
 	} {
@@ -386,7 +386,8 @@ func tooLargeForIt(t *testing.T, b broker) {
 	q := b.queue(t, name(), nil)
 	b.Eval("application:set_env(rabbit, max_message_size, 100000)")
 	defer b.Eval("application:set_env(rabbit, max_message_size, 134217728)")
-	s := makeSink(t, options(b.Addr, q))
+	gate := mailtest.NewGate(t, b.Addr)
+	s := makeSink(t, options(gate.Addr, q))
 	if err := deliver(t, s, 0); err != nil { // so that its connection has worked
 		t.Fatal(err)
 	}
@@ -397,6 +398,16 @@ func tooLargeForIt(t *testing.T, b broker) {
 	}
 	if err := deliver(t, s, 2); err != nil {
 		t.Errorf("the next: %v", err)
+	}
+	c, err := s.link.Use(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Eval("application:set_env(rabbit, max_message_size, 134217728)")
+	gate.Cut() // as a restart of the broker would
+	<-c.unwatched
+	if _, err := s.Deliver(t.Context(), sinktest.Delivery(t, 3, large)); err != nil {
+		t.Errorf("when the broker takes more: %v", err)
 	}
 }
 
@@ -438,6 +449,12 @@ func alarm(t *testing.T, b broker) {
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
+	for _, m := range b.messages(t, q) {
+		if m.MessageId == sinktest.ID(2) {
+			return
+		}
+	}
+	t.Error("what was delivered after the alarm is not there")
 }
 
 func killed(t *testing.T, b broker) {

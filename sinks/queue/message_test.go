@@ -7,9 +7,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/postferry/postferry/config"
 	"github.com/postferry/postferry/internal/clock"
+	"github.com/postferry/postferry/internal/secret"
 	"github.com/postferry/postferry/parser"
 	"github.com/postferry/postferry/sinks"
 	"github.com/postferry/postferry/sinks/payload"
@@ -159,4 +162,34 @@ func TestAMaskLeavesNoPartOfALongerSecret(t *testing.T) {
 	if got := (Mask{}).Replace("as it is"); got != "as it is" {
 		t.Errorf("%q", got)
 	}
+}
+
+func FuzzValue(f *testing.F) {
+	f.Add("Order 1042")
+	f.Add("a\r\nInjected: b\x00\x85")
+	f.Add(strings.Repeat("x", longestValue-1) + "ü")
+	f.Add("\xff" + strings.Repeat("ü\xc3", 10))
+	f.Fuzz(func(t *testing.T, said string) {
+		got := Value(said)
+		if len(got) > longestValue || !utf8.ValidString(got) || strings.ContainsFunc(got, unicode.IsControl) {
+			t.Errorf("%q became %q", said, got)
+		}
+		if again := Value(got); again != got {
+			t.Errorf("%q became %q, and that %q", said, got, again)
+		}
+	})
+}
+
+func FuzzMask(f *testing.F) {
+	f.Add("secret", "secret-and-more", "the password secret-and-more is wrong")
+	f.Add("", "abc", "abc")
+	f.Add("****", "a***", "a****")
+	f.Fuzz(func(t *testing.T, one, other, text string) {
+		got := NewMask(one, other).Replace(strings.ReplaceAll(text, secret.Masked, ""))
+		for _, s := range []string{one, other} {
+			if len(s) >= shortest && strings.Contains(strings.ReplaceAll(got, secret.Masked, "\x00"), s) && !strings.Contains(s, "\x00") {
+				t.Errorf("%q shows %q", got, s)
+			}
+		}
+	})
 }
