@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"bytes"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -52,6 +53,9 @@ func TestReceiversOfTheExamplesVerifyWhatTheProgramSends(t *testing.T) {
 			}
 			return err == nil
 		})
+		if p := mailtest.StartProc(t, mailtest.Command{Path: path, Args: command[1:], Dir: t.TempDir(), Env: []string{"PORT=0", "HOOK_SECRET="}}); p.Wait(t, time.Minute) == 0 {
+			t.Errorf("%s: everybody knows an empty secret, and it is taken", name)
+		}
 		addresses[name] = address
 		named += w.sink(name, "http://"+address+"/", "secrets: ["+other+"]")
 	}
@@ -107,8 +111,39 @@ func TestReceiversOfTheExamplesVerifyWhatTheProgramSends(t *testing.T) {
 					t.Errorf("%s: %d", what, got)
 				}
 			}
+			endless := &zeros{left: 1 << 30}
+			r, err := http.NewRequest(http.MethodPost, "http://"+address+"/", endless)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.ContentLength = endless.left
+			client := &http.Client{Timeout: time.Minute}
+			defer client.CloseIdleConnections()
+			resp, err := client.Do(r)
+			if err == nil {
+				resp.Body.Close()
+				if resp.StatusCode < 400 {
+					t.Errorf("a request without end: %d", resp.StatusCode)
+				}
+			}
+			if given := 1<<30 - endless.left; given > 300<<20 {
+				t.Errorf("of a request without end %d octets are read", given)
+			}
 		})
 	}
+}
+
+// zeros are so many of them.
+type zeros struct{ left int64 }
+
+func (z *zeros) Read(p []byte) (int, error) {
+	if z.left <= 0 {
+		return 0, io.EOF
+	}
+	clear(p)
+	n := min(int64(len(p)), z.left)
+	z.left -= n
+	return int(n), nil
 }
 
 // countLines holds a receiver to what a reader takes in at a glance.

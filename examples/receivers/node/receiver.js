@@ -3,6 +3,8 @@ const crypto = require('node:crypto');
 const http = require('node:http');
 
 const key = Buffer.from(process.env.HOOK_SECRET.replace(/^whsec_/, ''), 'base64');
+if (key.length < 24) throw new Error('HOOK_SECRET is no secret');
+const largest = 100 << 20; // octets; no mail is larger
 
 // The check of Standard Webhooks: a fresh timestamp, and one signature of the list that is ours.
 function verified(headers, body) {
@@ -17,7 +19,11 @@ function verified(headers, body) {
 
 http.createServer((request, response) => {
   const chunks = [];
-  request.on('data', (chunk) => chunks.push(chunk));
+  let size = 0;
+  request.on('data', (chunk) => {
+    if ((size += chunk.length) > largest) request.destroy();
+    else chunks.push(chunk);
+  });
   request.on('end', () => {
     // When it is verified: store it under webhook-id, unless it is there already; then answer 2xx.
     response.writeHead(verified(request.headers, Buffer.concat(chunks)) ? 200 : 401).end();
