@@ -1,9 +1,13 @@
 package fetcher
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
+
+	"github.com/postferry/postferry/internal/dial"
 )
 
 // Radius grades a failure by how far it reaches.
@@ -91,4 +95,28 @@ func CauseOf(err error) Cause {
 // Errorf makes a session error.
 func Errorf(cause Cause, op, hint string, format string, args ...any) *Error {
 	return &Error{Radius: SessionRadius, Cause: cause, Op: op, Err: fmt.Errorf(format, args...), Hint: hint}
+}
+
+// DialError grades a failure to connect or to secure the connection. Where ctx has
+// ended it is that.
+func DialError(ctx context.Context, op string, err error) *Error {
+	e := &Error{Radius: SessionRadius, Cause: Unreachable, Op: op, Err: err}
+	if failed, ok := errors.AsType[*dial.Error](err); ok {
+		e.Hint = failed.Hint
+	}
+	if dial.Untrusted(err) {
+		e.Cause = Untrusted
+	}
+	if ctx.Err() != nil {
+		e.Err, e.Hint, e.Cause = context.Cause(ctx), "", Unreachable
+	}
+	return e
+}
+
+// Unheard completes the error of a server that did not greet.
+func Unheard(err error, server dial.Server) error {
+	if e, ok := errors.AsType[*Error](err); ok && e.Hint == "" && errors.Is(err, os.ErrDeadlineExceeded) {
+		e.Hint = server.SilenceHint()
+	}
+	return err
 }

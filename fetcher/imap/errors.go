@@ -2,12 +2,10 @@ package imap
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"strings"
 
 	"github.com/emersion/go-imap/v2"
@@ -20,29 +18,6 @@ const (
 	signInHint   = "check username and password, and that the provider allows IMAP for this account"
 	protocolHint = "check that server names an IMAP server; if it does, its operator must be asked"
 )
-
-// dialError grades a failure to connect or to secure the connection.
-func dialError(ctx context.Context, op string, err error) error {
-	e := &fetcher.Error{Radius: fetcher.SessionRadius, Cause: fetcher.Unreachable, Op: op, Err: err}
-	if failed, ok := errors.AsType[*dial.Error](err); ok {
-		e.Hint = failed.Hint
-	}
-	if dial.Untrusted(err) {
-		e.Cause = fetcher.Untrusted
-	}
-	if ctx.Err() != nil {
-		e.Err, e.Hint, e.Cause = context.Cause(ctx), "", fetcher.Unreachable
-	}
-	return e
-}
-
-// unheard completes the error of a server that did not greet.
-func (s *Source) unheard(err error) error {
-	if e, ok := errors.AsType[*fetcher.Error](err); ok && e.Hint == "" && errors.Is(err, os.ErrDeadlineExceeded) {
-		e.Hint = s.o.Server.SilenceHint()
-	}
-	return err
-}
 
 // connectionError is the error of a session that is over. What ended it is what
 // the guard saw first; err is what imapclient made of it, and counts only where

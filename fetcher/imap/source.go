@@ -57,7 +57,7 @@ func (s *Source) open(ctx context.Context, token secret.Secret) (fetcher.Session
 	conn, err := s.connect(ctx)
 	failpoint.Hit("imap.connect.after")
 	if err != nil {
-		return nil, dialError(ctx, op, err)
+		return nil, fetcher.DialError(ctx, op, err)
 	}
 	if s.o.Server.Mode == dial.Plain {
 		s.o.Logger.Warn("connection is not encrypted", "server", s.o.Server.Address())
@@ -90,7 +90,7 @@ func (x *session) begin(ctx context.Context, op string) error {
 	}
 	err := x.do(ctx, op, func() error { return x.client.WaitGreeting() })
 	if err != nil {
-		return x.src.unheard(err)
+		return fetcher.Unheard(err, x.src.o.Server)
 	}
 	failpoint.Hit("imap.greeting.after")
 	if x.client.State() == imap.ConnStateAuthenticated { // PREAUTH, RFC 3501 section 7.1.4

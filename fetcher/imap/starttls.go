@@ -32,7 +32,7 @@ func (s *Source) startTLS(ctx context.Context, conn connection, hide *dial.Hider
 	r := bufio.NewReaderSize(conn, 4<<10)
 	greeting, err := clearLine(r)
 	if err != nil {
-		return s.unheard(endedBy(ctx, op, err))
+		return fetcher.Unheard(endedBy(ctx, op, err), s.o.Server)
 	}
 	switch kind, text := statusOf(greeting); kind {
 	case "OK":
@@ -65,7 +65,7 @@ func (s *Source) startTLS(ctx context.Context, conn connection, hide *dial.Hider
 	}
 	injected, _ := r.Peek(r.Buffered())
 	if err := conn.Upgrade(ctx, s.tls, injected...); err != nil {
-		return dialError(ctx, op, err)
+		return fetcher.DialError(ctx, op, err)
 	}
 	return nil
 }

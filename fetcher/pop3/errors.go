@@ -5,39 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/postferry/postferry/fetcher"
-	"github.com/postferry/postferry/internal/dial"
 )
-
-// dialError grades a failure to connect or to secure the connection.
-func dialError(ctx context.Context, op string, err error) error {
-	e := &fetcher.Error{Radius: fetcher.SessionRadius, Cause: fetcher.Unreachable, Op: op, Err: err}
-	if failed, ok := errors.AsType[*dial.Error](err); ok {
-		e.Hint = failed.Hint
-	}
-	if dial.Untrusted(err) {
-		e.Cause = fetcher.Untrusted
-	}
-	if ctx.Err() != nil {
-		e.Err, e.Hint, e.Cause = context.Cause(ctx), "", fetcher.Unreachable
-	}
-	return e
-}
-
-// unheard completes the error of a server that did not greet.
-func (x *session) unheard(err error) error {
-	if e, ok := errors.AsType[*fetcher.Error](err); ok && e.Hint == "" && errors.Is(err, os.ErrDeadlineExceeded) {
-		e.Hint = x.src.o.Server.SilenceHint()
-	}
-	return err
-}
 
 // connError grades what ended a session.
 func connError(ctx context.Context, op string, err error) error {
-	e := dialError(ctx, op, err).(*fetcher.Error)
+	e := fetcher.DialError(ctx, op, err)
 	if _, ok := errors.AsType[*violation](err); ok && ctx.Err() == nil {
 		e.Cause = fetcher.Protocol
 		e.Hint = "check that server names a POP3 server; if it does, its operator must be asked"

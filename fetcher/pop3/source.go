@@ -58,7 +58,7 @@ func (s *Source) open(ctx context.Context, token secret.Secret) (fetcher.Session
 	conn, err := s.connect(ctx)
 	failpoint.Hit("pop3.connect.after")
 	if err != nil {
-		return nil, dialError(ctx, op, err)
+		return nil, fetcher.DialError(ctx, op, err)
 	}
 	if s.o.Server.Mode == dial.Plain {
 		s.o.Logger.Warn("connection is not encrypted", "server", s.o.Server.Address())
@@ -87,7 +87,7 @@ func (x *session) begin(ctx context.Context, op string, token secret.Secret) err
 		return err
 	})
 	if err != nil {
-		return x.unheard(err)
+		return fetcher.Unheard(err, x.src.o.Server)
 	}
 	failpoint.Hit("pop3.greeting.after")
 	if err := x.capabilities(ctx); err != nil {
@@ -111,7 +111,7 @@ func (x *session) startTLS(ctx context.Context) error {
 		return x.g.reply()
 	}
 	if err := x.do(ctx, op, greet); err != nil {
-		return x.unheard(err)
+		return fetcher.Unheard(err, x.src.o.Server)
 	}
 	record.Begin(dial.StepTLS)
 	err := x.do(ctx, op, func() error {
@@ -132,7 +132,7 @@ func (x *session) startTLS(ctx context.Context) error {
 	}
 	injected, _ := x.g.r.Peek(x.g.r.Buffered())
 	if err := x.g.Upgrade(ctx, x.src.tls, injected...); err != nil {
-		return dialError(ctx, op, err)
+		return fetcher.DialError(ctx, op, err)
 	}
 	x.g.pending = []byte("+OK " + x.greeting + "\r\n")
 	return nil

@@ -3,6 +3,7 @@ package payload
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 	"time"
 
@@ -74,22 +75,34 @@ func CompileText(source string) (*Text, error) {
 // endOfHole parts a text after "{{" at the "}}" that ends the hole: one that
 // stands in no literal of the expression.
 func endOfHole(s string) (inside, beyond string, err error) {
-	var quote byte
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case quote != 0 && c == '\\' && quote != '`':
-			i++
-		case quote != 0:
-			if c == quote {
-				quote = 0
-			}
-		case c == '"' || c == '\'' || c == '`':
-			quote = c
-		case c == '}' && strings.HasPrefix(s[i:], "}}"):
+	for i := range unquoted(s) {
+		if strings.HasPrefix(s[i:], "}}") {
 			return s[:i], s[i+2:], nil
 		}
 	}
 	return "", "", errors.New(`a hole that "{{" begins has no "}}"; where the text itself has braces, write {{ "{{" }}`)
+}
+
+// unquoted are the octets of an expression, with their places, that stand in no
+// literal of it.
+func unquoted(s string) iter.Seq2[int, byte] {
+	return func(yield func(int, byte) bool) {
+		var quote byte
+		for i := 0; i < len(s); i++ {
+			switch c := s[i]; {
+			case quote != 0 && c == '\\' && quote != '`':
+				i++
+			case quote != 0:
+				if c == quote {
+					quote = 0
+				}
+			case c == '"' || c == '\'' || c == '`':
+				quote = c
+			case !yield(i, c):
+				return
+			}
+		}
+	}
 }
 
 // Fixed tells whether the text has no holes, so that it is the same for every

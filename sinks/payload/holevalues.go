@@ -87,20 +87,11 @@ func (p piece) isHTML() bool {
 // character, as far as brackets within literals do not matter.
 func closesAtEnd(s string) bool {
 	depth := 0
-	var quote byte
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case quote != 0 && c == '\\' && quote != '`':
-			i++
-		case quote != 0:
-			if c == quote {
-				quote = 0
-			}
-		case c == '"' || c == '\'' || c == '`':
-			quote = c
-		case c == '(':
+	for i, c := range unquoted(s) {
+		switch c {
+		case '(':
 			depth++
-		case c == ')':
+		case ')':
 			if depth--; depth == 0 {
 				return i == len(s)-1
 			}
