@@ -1,7 +1,9 @@
 // Package queue holds what all sinks have in common that publish to a broker: the
 // keys of their configuration that do not depend on the protocol, and the making
 // of a message out of a delivery, with its header and within the size the broker
-// takes. It knows no broker.
+// takes; where a broker is and who signs in there, for protocols whose urls name one;
+// and what is said, and who is held, when a connection cannot be made. It knows the
+// library of no broker.
 //
 // A sink embeds Options in its own, makes a Maker of them once, and calls Make for
 // each attempt. What it publishes is Message.Body, under the delivery's id, by
