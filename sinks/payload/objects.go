@@ -108,13 +108,24 @@ func (o *Objects) key(d *sinks.Delivery) (string, error) {
 	return d.ID + "-" + strings.ToValidUTF8(name, ""), nil
 }
 
-// keyOf fills a key template; what a mail says stays within its segment.
+// keyOf fills a key template; what a mail says stays within its segment, and a
+// segment of which it says nothing is _.
 func keyOf(t *Text, d *sinks.Delivery) (string, error) {
 	key, err := t.Fill(d, blob.Segment)
 	if err != nil {
 		return "", err
 	}
-	return key, blob.CheckKey(key)
+	segments := strings.Split(key, "/")
+	for i, s := range segments {
+		if s == "" {
+			segments[i] = "_"
+		}
+	}
+	key = strings.Join(segments, "/")
+	if err := blob.CheckKey(key); err != nil {
+		return "", fmt.Errorf("%w; cut what may be long: {{ truncateBytes(message.subject, 80) }}", err)
+	}
+	return key, nil
 }
 
 // CompileKey compiles a key template. It has to name something of the mail, or

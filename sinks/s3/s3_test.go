@@ -110,7 +110,7 @@ func TestNoMailChoosesWhereItsObjectGoes(t *testing.T) {
 	o.Key = `in/{{ message.subject }}/{{ id }}.json`
 	s := makeSink(t, o)
 	for subject, want := range map[string]string{
-		"../../etc/passwd": "in/_._.._etc_passwd", "..": "in/_.", "a/b\\c": "in/a_b_c", ".htaccess": "in/_htaccess", "\u202egnp": "in/_gnp",
+		"../../etc/passwd": "in/_._.._etc_passwd", "..": "in/_.", "a/b\\c": "in/a_b_c", ".htaccess": "in/_htaccess", "\u202egnp": "in/_gnp", "": "in/_",
 	} {
 		d := sinktest.Delivery(t, 1, "\r\nx")
 		d.Message.Subject = &subject
@@ -121,11 +121,13 @@ func TestNoMailChoosesWhereItsObjectGoes(t *testing.T) {
 			t.Errorf("%q is put at %q, %v", subject, puts, err)
 		}
 	}
-	empty := ""
+	o.Key = `in/{{ message.subject }}{{ message.subject }}/{{ id }}.json`
+	long := makeSink(t, o)
+	subject := strings.Repeat("x", 121)
 	d := sinktest.Delivery(t, 1, "\r\nx")
-	d.Message.Subject = &empty
-	if _, err := s.Deliver(t.Context(), d); !sinks.IsPermanent(err) {
-		t.Errorf("a key with an empty segment: %v", err)
+	d.Message.Subject = &subject
+	if _, err := long.Deliver(t.Context(), d); !sinks.IsPermanent(err) || !strings.Contains(err.Error(), "truncateBytes") {
+		t.Errorf("a key with a segment that is too long: %v", err)
 	}
 }
 
