@@ -16,11 +16,14 @@ import (
 	"bufio"
 	"crypto/tls"
 	"io"
+	"maps"
 	"net"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/postferry/postferry/internal/mailtest/script"
 )
 
 // AllCaps are the capabilities of a server that has everything postferry uses.
@@ -28,44 +31,34 @@ const AllCaps = "IMAP4rev1 SASL-IR AUTH=PLAIN ID IDLE UIDPLUS MOVE ESEARCH"
 
 // Reply is what the server does in place of its own answer. A "$" at the
 // beginning of a line of Octets is the command's tag, "$$" is one "$".
-type Reply struct {
-	Octets  string
-	Endless string            // then repeated until the client goes away
-	Stream  func(w io.Writer) // then what this writes, which may be too much to hold
-	Cut     bool              // then the connection is closed
-	Silent  bool              // then nothing more is ever said
-	Obey    bool              // then the server's own answer follows
-	Once    bool              // only the first time
-}
+type Reply = script.Reply
 
 // Say answers with these octets and goes on.
-func Say(octets string) Reply { return Reply{Octets: octets} }
+func Say(octets string) Reply { return script.Say(octets) }
 
 // Cut sends these octets and closes the connection.
-func Cut(octets string) Reply { return Reply{Octets: octets, Cut: true} }
+func Cut(octets string) Reply { return script.Cut(octets) }
 
 // Silence sends these octets and then nothing more.
-func Silence(octets string) Reply { return Reply{Octets: octets, Silent: true} }
+func Silence(octets string) Reply { return script.Silence(octets) }
 
 // Endless sends these octets, and then others again and again.
-func Endless(octets, again string) Reply { return Reply{Octets: octets, Endless: again} }
+func Endless(octets, again string) Reply { return script.Endless(octets, again) }
 
 // Stream sends these octets, and then what write writes.
-func Stream(octets string, write func(w io.Writer)) Reply {
-	return Reply{Octets: octets, Stream: write}
-}
+func Stream(octets string, write func(w io.Writer)) Reply { return script.Stream(octets, write) }
 
 // Before sends these octets before the server's own answer.
-func Before(octets string) Reply { return Reply{Octets: octets, Obey: true} }
+func Before(octets string) Reply { return Reply{Octets: octets, Own: true} }
 
 // First does this the first time only.
-func First(r Reply) Reply { r.Once = true; return r }
+func First(r Reply) Reply { return r.Once() }
 
 // Script maps a command without its tag ("UID FETCH 2 (UID BODY.PEEK[])"), or its
 // keyword alone (see Keyword), to what replaces its answer. "" is the greeting,
 // "DONE" the end of IDLE, and "+" the octets of a SASL exchange. The longer name
 // goes first.
-type Script map[string]Reply
+type Script = script.Script
 
 // Options of a Server. The zero Options are AllCaps, obeyed in plain text.
 type Options struct {
@@ -89,7 +82,7 @@ type Server struct {
 	work sync.WaitGroup
 
 	mu       sync.Mutex
-	used     map[string]bool // of Script's entries with Once
+	script   Script
 	boxes    map[string]*box
 	commands []string
 	conns    map[*session]bool
@@ -118,7 +111,8 @@ func New(o Options, mails ...[]byte) *Server {
 	if o.Caps == "" {
 		o.Caps = AllCaps
 	}
-	s := &Server{o: o, used: map[string]bool{}, boxes: map[string]*box{}, conns: map[*session]bool{}}
+	s := &Server{o: o, script: Script{}, boxes: map[string]*box{}, conns: map[*session]bool{}}
+	maps.Copy(s.script, o.Script)
 	for _, name := range append([]string{"INBOX"}, o.Boxes...) {
 		s.boxes[name] = &box{validity: 7, next: 1}
 	}
@@ -220,7 +214,7 @@ func (x *session) serve() {
 	tag, line := "", ""
 	for {
 		reply, scripted := x.scripted(line)
-		if !scripted || reply.Obey {
+		if !scripted || reply.Own {
 			own := x.obey(tag, line)
 			x.mu.Lock()
 			twist := x.twist
@@ -234,7 +228,7 @@ func (x *session) serve() {
 		if !x.send(tag, reply) {
 			return
 		}
-		if line == "STARTTLS" && (!scripted || reply.Obey) && x.o.TLS != nil {
+		if line == "STARTTLS" && (!scripted || reply.Own) && x.o.TLS != nil {
 			x.c = tls.Server(x.raw, x.o.TLS)
 			x.r = bufio.NewReader(x.c)
 		}
@@ -271,13 +265,7 @@ func continues(octets string) (more bool) {
 func (x *session) scripted(line string) (Reply, bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	for _, key := range []string{line, Keyword(line)} {
-		if r, ok := x.o.Script[key]; ok && !x.used[key] {
-			x.used[key] = r.Once
-			return r, true
-		}
-	}
-	return Reply{}, false
+	return x.script.Take(line, Keyword(line))
 }
 
 // Keyword is the name of a command: its first word, or two after UID; a UID FETCH
@@ -297,28 +285,8 @@ func Keyword(line string) string {
 func (x *session) send(tag string, r Reply) bool {
 	x.wmu.Lock()
 	defer x.wmu.Unlock()
-	if _, err := io.WriteString(x.c, withTag(tag, r.Octets)); err != nil {
-		return false
-	}
-	if r.Stream != nil {
-		w := bufio.NewWriter(x.c)
-		r.Stream(w)
-		if w.Flush() != nil {
-			return false
-		}
-	}
-	if r.Endless != "" {
-		chunk := []byte(strings.Repeat(r.Endless, 1+8192/len(r.Endless)))
-		for {
-			if _, err := x.c.Write(chunk); err != nil {
-				return false
-			}
-		}
-	}
-	if r.Silent {
-		io.Copy(io.Discard, x.r)
-	}
-	return !r.Cut && !r.Silent
+	r.Octets = withTag(tag, r.Octets)
+	return r.Send(x.c, x.r)
 }
 
 // correlated is the beginning of an ESEARCH response before its tag is known.

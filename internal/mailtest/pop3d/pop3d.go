@@ -223,7 +223,8 @@ func (x *session) note(line string) {
 func (x *session) scripted(line string) (Reply, bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return x.script.Take(line)
+	word, _, _ := strings.Cut(line, " ")
+	return x.script.Take(line, word)
 }
 
 // send reports whether the session goes on.

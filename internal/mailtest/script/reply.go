@@ -1,6 +1,6 @@
-// Package script holds what the test servers for POP3 and SMTP share: replies that a
-// test puts in place of the server's own, octet for octet, by silence or by the end
-// of the connection; and the server's half of a sign-in.
+// Package script holds what the test servers for IMAP, POP3 and SMTP share: replies
+// that a test puts in place of the server's own, octet for octet, by silence or by the
+// end of the connection; and the server's half of a sign-in.
 package script
 
 import (
@@ -18,6 +18,7 @@ type Reply struct {
 	Cut     bool              // then the connection is closed
 	Silent  bool              // then nothing more is ever said
 	Obeyed  bool              // what was asked for is done before
+	Own     bool              // then the server's own reply follows
 	Times   int               // how often it replaces; 0 is always
 
 	Drip  string        // then this is sent, octet by octet
@@ -97,10 +98,10 @@ func (r Reply) drip(client io.Writer) bool {
 // longer name goes first.
 type Script map[string]Reply
 
-// Take is the reply in place of that to line, which is thereby used once.
-func (s Script) Take(line string) (r Reply, is bool) {
-	word, _, _ := strings.Cut(line, " ")
-	for _, name := range []string{line, word} {
+// Take is the reply in place of that to line, with that keyword, which is thereby used
+// once.
+func (s Script) Take(line, keyword string) (r Reply, is bool) {
+	for _, name := range []string{line, keyword} {
 		r, ok := s[name]
 		if !ok {
 			continue
