@@ -19,6 +19,12 @@ type TLS struct {
 	MinVersion string   `config:"min_version" enum:"1.2,1.3" doc:"the oldest TLS version spoken"`
 }
 
+// Names tells whether it says more than which versions are spoken. What it says has
+// no effect in clear text, where somebody may rely on it.
+func (t TLS) Names() bool {
+	return t.CAFile != "" || t.ServerName != "" || len(t.PinSHA256) > 0 || t.ClientCert != "" || t.ClientKey != ""
+}
+
 // SetDefaults sets what holds when the file says nothing.
 func (t *TLS) SetDefaults() { t.MinVersion = "1.2" }
 

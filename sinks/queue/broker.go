@@ -57,6 +57,9 @@ func (p Protocol) Broker(u *url.URL, a Access) (Broker, error) {
 	case u.Scheme == clear && !a.Insecure && !dial.IsLoopback(u.Hostname()):
 		return at("is %s:// to another machine, so mail and password would go in clear text: use %s://, or set insecure: true", clear, secure)
 	}
+	if u.Scheme == clear && a.TLS.Names() {
+		return Broker{}, config.At("tls", fmt.Errorf("it has no effect with a url of %s://: use %s://, or take it out", clear, secure))
+	}
 	a, err := a.With(u)
 	if err != nil {
 		return Broker{}, err

@@ -66,6 +66,7 @@ func TestAURLThatIsNoBrokersIsRefusedWithoutRepeatingIt(t *testing.T) {
 		{"post://hidden-word.localhost", Access{}, "set insecure: true"},
 		{"post://ada:hidden-word@localhost", Access{Username: "ada"}, "url: has a user, and username or password is set"},
 		{"post://ada@localhost", Access{Password: secret.New("hidden-word")}, "keep one of them"},
+		{"post://localhost", Access{TLS: config.TLS{CAFile: "ca.pem"}}, "tls: it has no effect with a url of post://: use posts://"},
 		{"posts://localhost", Access{TLS: config.TLS{MinVersion: "1.0"}}, "tls: tls.min_version"},
 	} {
 		u, err := url.Parse(c.url)

@@ -115,7 +115,7 @@ func (o *Options) target() (target, error) {
 		if u.Path == "" || u.Host != "" {
 			return at("wants an absolute path: unix:///run/redis/redis.sock")
 		}
-		if o.TLS.CAFile != "" || o.TLS.ClientCert != "" || o.TLS.ServerName != "" || len(o.TLS.PinSHA256) > 0 {
+		if o.TLS.Names() {
 			return at("is a Unix socket, where there is no TLS: take tls out")
 		}
 		t.socket, db = u.Path, ""

@@ -88,6 +88,9 @@ func Open(b config.Bucket, concurrency int) (*blob.Bucket, error) {
 	if u.Scheme == "http" && !b.Insecure && !dial.IsLoopback(u.Hostname()) {
 		return nil, config.At("endpoint", errors.New("it is http:// to another machine, so mail would go in clear text: use https://, or set insecure: true"))
 	}
+	if u.Scheme == "http" && b.TLS.Names() {
+		return nil, config.At("tls", errors.New("it has no effect with an endpoint of http://: use https://, or take it out"))
+	}
 	tls, err := dial.TLS(b.TLS).Config(u.Hostname())
 	if err != nil {
 		return nil, config.At("tls", err)

@@ -176,6 +176,7 @@ func TestOptionsThatCannotBeMeantAreRefused(t *testing.T) {
 		{func(o *Options) { o.Key = "../{{ id }}" }, "is no key"},
 		{func(o *Options) { o.Key = "{{ mesage.subject }}" }, "unknown name"},
 		{func(o *Options) { o.Endpoint = "http://s3.example.com" }, "clear text"},
+		{func(o *Options) { o.Endpoint, o.TLS.CAFile = "http://127.0.0.1:9000", "ca.pem" }, "it has no effect"},
 		{func(o *Options) { o.Endpoint = "s3.example.com" }, "endpoint must be"},
 	} {
 		o := options("https://s3.example.com")

@@ -50,6 +50,7 @@ func TestOptionsThatCannotBeMeantAreRefused(t *testing.T) {
 		{"an empty one of several secrets", Options{URL: "https://h/", Secrets: []secret.Secret{secret.New(keyOne), {}}}, "one of them is empty"},
 		{"a proxy nobody speaks to", Options{URL: "https://h/", Proxy: "ftp://h/secret-pass"}, "proxy must be"},
 		{"a proxy that is none", Options{URL: "https://h/", Proxy: "::secret-pass"}, "proxy must be"},
+		{"TLS in clear text", Options{URL: "http://127.0.0.1/", TLS: config.TLS{PinSHA256: []string{"secret-pass"}}}, "it has no effect with a url of http://"},
 		{"a CA file that is not there", Options{URL: "https://h/", TLS: config.TLS{CAFile: "/nonexistent"}}, "tls.ca_file"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -115,6 +115,9 @@ func New(name string, o Options, r payload.Renderer, e sinks.Env) (*Sink, error)
 	if !s.target.made {
 		guarded = nil
 	}
+	if s.target.url.Scheme == "http" && o.TLS.Names() && !strings.HasPrefix(o.Proxy, "https://") && o.Proxy != "env" {
+		return nil, config.At("tls", errors.New("it has no effect with a url of http://: use https://, or take it out"))
+	}
 	if s.method, err = o.method(); err != nil {
 		return nil, config.At("method", err)
 	}
