@@ -12,7 +12,7 @@ import (
 const (
 	maxAnswer   = 64 << 10 // octets of an answer that are read, so that the connection can be used again
 	maxAsked    = 1 << 20  // of one that may have a mail in it
-	keptAnswer  = 4 << 10  // of which these are looked at, unless the sink looks at answers
+	keptAnswer  = 4 << 10  // of which these are looked at in a yes, unless the sink looks at answers
 	answerShown = 512      // of which these are kept, escaped
 )
 
@@ -36,6 +36,9 @@ func (s *Sink) readAnswer(resp *http.Response) *answer {
 		return a
 	}
 	keep := s.keeps()
+	if resp.StatusCode > 299 {
+		keep = max(keep, maxAnswer) // it may say how long to wait
+	}
 	var err error
 	a.octets, err = io.ReadAll(io.LimitReader(resp.Body, int64(keep)))
 	cut := len(a.octets) == keep

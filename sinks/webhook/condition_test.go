@@ -112,6 +112,17 @@ func TestTheWaitInAnAnswersBodyIsHeededWithinBounds(t *testing.T) {
 			t.Errorf("%s: %s, %v", c.name, wait, err)
 		}
 	}
+	// A sink that sets nothing looks at as much of a no.
+	plain := makeSink(t, Options{URL: r.URL}, sinks.Env{})
+	for size, want := range map[int]time.Duration{10: 35 * time.Second, 60 << 10: 35 * time.Second, 64 << 10: 0} {
+		r.Answer(func(*mailtest.Request) mailtest.Answer {
+			return mailtest.Answer{Status: 503, Body: `{"retry_after":35,"why":"` + strings.Repeat("x", size) + `"}`}
+		})
+		_, err := deliver(t, plain)
+		if wait, _ := sinks.RetryAfterOf(err); err == nil || wait != want {
+			t.Errorf("in an answer of %d octets: %s, %.200v", size, wait, err)
+		}
+	}
 }
 
 func FuzzAnswers(f *testing.F) {
