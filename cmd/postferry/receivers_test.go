@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -111,12 +112,13 @@ func TestReceiversOfTheExamplesVerifyWhatTheProgramSends(t *testing.T) {
 					t.Errorf("%s: %d", what, got)
 				}
 			}
-			endless := &zeros{left: 1 << 30}
+			endless := &zeros{}
+			endless.left.Store(1 << 30)
 			r, err := http.NewRequest(http.MethodPost, "http://"+address+"/", endless)
 			if err != nil {
 				t.Fatal(err)
 			}
-			r.ContentLength = endless.left
+			r.ContentLength = endless.left.Load()
 			client := &http.Client{Timeout: time.Minute}
 			defer client.CloseIdleConnections()
 			resp, err := client.Do(r)
@@ -126,23 +128,24 @@ func TestReceiversOfTheExamplesVerifyWhatTheProgramSends(t *testing.T) {
 					t.Errorf("a request without end: %d", resp.StatusCode)
 				}
 			}
-			if given := 1<<30 - endless.left; given > 300<<20 {
+			if given := 1<<30 - endless.left.Load(); given > 300<<20 {
 				t.Errorf("of a request without end %d octets are read", given)
 			}
 		})
 	}
 }
 
-// zeros are so many of them.
-type zeros struct{ left int64 }
+// zeros are so many of them. The client may read on while it has its answer.
+type zeros struct{ left atomic.Int64 }
 
 func (z *zeros) Read(p []byte) (int, error) {
-	if z.left <= 0 {
+	left := z.left.Load()
+	if left <= 0 {
 		return 0, io.EOF
 	}
 	clear(p)
-	n := min(int64(len(p)), z.left)
-	z.left -= n
+	n := min(int64(len(p)), left)
+	z.left.Store(left - n)
 	return int(n), nil
 }
 
