@@ -9,23 +9,6 @@ import (
 	"github.com/postferry/postferry/spool"
 )
 
-// ahead routes the next mail ahead of its record.
-func (f *front) ahead(facts string, sinks ...string) spool.ID {
-	f.t.Helper()
-	i, err := f.Next(f.t.Context())
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	var to []spool.To
-	for _, s := range sinks {
-		to = append(to, spool.To{Sink: s})
-	}
-	if err := f.RouteAhead(f.t.Context(), i.ID, spool.Routing{To: to, Facts: []byte(facts)}); err != nil {
-		f.t.Fatal(err)
-	}
-	return i.ID
-}
-
 func TestRoutingAheadKeepsItsFactsWhereTheMailLeavesTheMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // where no time passes, so that it stays ahead
 		f := newFront(t, spool.Options{Window: 30 << 10})

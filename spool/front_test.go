@@ -90,7 +90,19 @@ func (f *front) take(size int) spool.ID {
 	return id
 }
 
+// route routes the next mail.
 func (f *front) route(sinks ...string) spool.ID {
+	f.t.Helper()
+	return f.routeBy(f.Route, "", sinks...)
+}
+
+// ahead routes the next mail ahead of its record.
+func (f *front) ahead(facts string, sinks ...string) spool.ID {
+	f.t.Helper()
+	return f.routeBy(f.RouteAhead, facts, sinks...)
+}
+
+func (f *front) routeBy(route func(context.Context, spool.ID, spool.Routing) error, facts string, sinks ...string) spool.ID {
 	f.t.Helper()
 	i, err := f.Next(f.t.Context())
 	if err != nil {
@@ -100,7 +112,7 @@ func (f *front) route(sinks ...string) spool.ID {
 	for _, s := range sinks {
 		to = append(to, spool.To{Sink: s})
 	}
-	if err := f.Route(f.t.Context(), i.ID, spool.Routing{To: to}); err != nil {
+	if err := route(f.t.Context(), i.ID, spool.Routing{To: to, Facts: []byte(facts)}); err != nil {
 		f.t.Fatal(err)
 	}
 	return i.ID
