@@ -3,7 +3,7 @@
 // destination until that has said yes.
 //
 //	Dispatcher   runs it all; New, then Run until the context ends
-//	router.go    one mail: parsed, and its routing recorded as a step of its own (Route, Evaluate, Split)
+//	router.go    one mail: parsed, and where it goes decided once (Route, Evaluate, Split)
 //	lane.go      one sink: what is due is claimed, delivered, recorded; its concurrency, rate and order
 //	judge.go     what an attempt came to: delivered, deferred until, dead, or the sink held
 //

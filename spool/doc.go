@@ -3,7 +3,7 @@
 // routes mail, delivers it and records what came of it. Neither knows the other.
 //
 //	taking: Stage, Take, Reconcile, Skip, Settlements, Settled
-//	giving: Next, Route, Due, Record, Release, Hold, Resume
+//	giving: Next, RouteAhead, Route, Due, Record, Release, Hold, Resume
 //
 // A [Spool] is a front over a [Store]. The front holds what is only of this
 // process: a window of mail in memory, bounded in octets, so that mail just
@@ -17,7 +17,9 @@
 // Every change goes through one committer. While it waits for the disk, further
 // changes gather; the next transaction takes them all. A call returns after the
 // transaction that holds its change is durable, and no transaction waits for a
-// network. A change that fails changes nothing, in the store or in memory.
+// network. A change that fails changes nothing, in the store or in memory. The one
+// exception is RouteAhead: what it decides can be decided again, and is recorded with
+// the first outcome that follows from it.
 //
 // # Identity
 //
